@@ -1,0 +1,74 @@
+"""Passwords at rest: argon2id through passlib's CryptContext (the `libpass` distribution), in a bounded pool of threads."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from passlib.context import CryptContext
+
+from authsvc.core.errors import ThrottledError
+
+_T = TypeVar("_T")
+
+WAITING_PER_SLOT = 16
+RETRY_AFTER = 2
+
+
+class PasswordHasher:
+    """Hashes and verifies beside the event loop; both release the interpreter's lock while they compute.
+
+    At most `slots` run and 16 × `slots` wait, so memory is bounded by slots × 19 MiB; who finds it full gets ThrottledError.
+    """
+
+    def __init__(self, *, slots: int) -> None:
+        self._context = CryptContext(
+            schemes=["argon2"],
+            argon2__type="ID",
+            argon2__time_cost=2,
+            argon2__memory_cost=19_456,
+            argon2__parallelism=1,
+        )
+        # What an unknown user's password is verified against, so that it costs the same; nobody knows a password for it.
+        self._nobody = str(self._context.hash("nobody"))
+        self._executor = ThreadPoolExecutor(slots, thread_name_prefix="hash")
+        self._limit = slots * (WAITING_PER_SLOT + 1)
+        self._busy = 0
+
+    @property
+    def busy(self) -> int:
+        """Return how many computations run or wait."""
+        return self._busy
+
+    async def hash(self, password: str) -> str:
+        """Return the hash to store; raises ThrottledError when too many wait."""
+        return await self._compute(self._hash, password)
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Say whether `password` is the one hashed; `stored` None costs the same and is never right."""
+        right = await self._compute(self._verify, password, self._nobody if stored is None else stored)
+        return right and stored is not None
+
+    def close(self) -> None:
+        """Stop the threads once they are done."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _compute(self, work: Callable[..., _T], *arguments: str) -> _T:
+        if self._busy >= self._limit:
+            raise ThrottledError(RETRY_AFTER)
+        self._busy += 1
+        computing = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        computing.add_done_callback(self._done)
+        # Shielded: a caller that gives up must not make room for more than the threads can do.
+        return await asyncio.shield(computing)
+
+    def _done(self, computing: "asyncio.Future[_T]") -> None:
+        self._busy -= 1
+        if not computing.cancelled():
+            computing.exception()
+
+    def _hash(self, password: str) -> str:
+        return str(self._context.hash(password))
+
+    def _verify(self, password: str, stored: str) -> bool:
+        return bool(self._context.verify(password, stored))

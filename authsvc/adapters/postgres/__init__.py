@@ -1,0 +1,1 @@
+"""Postgres: tables, transactions, one function per question, and the journal."""

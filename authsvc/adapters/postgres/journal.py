@@ -1,0 +1,275 @@
+"""The journal: writes decisions into the log, many in one commit, and proves that it did.
+
+A micro-batcher per process, on its own connection: the next batch is whatever arrived while the last one was committed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+import structlog
+from psycopg.errors import Diagnostic, UniqueViolation
+
+from authsvc.adapters.postgres.deadline import finish_within
+from authsvc.adapters.postgres.log import (
+    Batch,
+    Connection,
+    Epoch,
+    Head,
+    Line,
+    Seal,
+    append_batch,
+    compose_batch,
+    compose_line,
+    is_committed,
+    lock_log,
+    read_head,
+)
+from authsvc.core.errors import UnavailableError
+from authsvc.core.event import Event
+from authsvc.core.recorded import Recorded, Stale
+
+MAX_BATCH = 256
+MAX_QUEUE = 4096
+SEND_SECONDS = 4.0
+RETRY_SECONDS = 0.2
+
+Observe = Callable[[int, float], None]
+"""Is told the size of each committed batch, and the seconds that its commit took."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A line and who waits for it; `revision` None rests on no policy, so that it cannot be stale."""
+
+    line: Line
+    revision: int | None
+    answer: "asyncio.Future[Recorded | Stale]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch of which it is not known whether it was committed, and who waits for it."""
+
+    batch: Batch
+    pending: tuple[_Pending, ...]
+
+
+class _NotDurableError(Exception):
+    """The commit came back with a warning: written here, but its wait for the standby was cancelled."""
+
+
+class Journal:
+    """See the module; `run` must be running for `record` to answer."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[Connection]], *, epoch: Epoch, seal: Seal, observe: Observe
+    ) -> None:
+        self._connect = connect
+        self._epoch = epoch
+        self._seal = seal
+        self._observe = observe
+        self._queue: deque[_Pending] = deque()
+        self._wake = asyncio.Event()
+        self._connection: Connection | None = None
+        self._warnings: list[str] = []
+        self._head: Head | None = None
+        self._alone = True
+        self._unsettled: list[_Sent] = []
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events wait for their batch."""
+        return len(self._queue)
+
+    async def record(self, event: Event, *, revision: int | None) -> Recorded | Stale:
+        """Append `event` and return once it is durable, or return Stale when policy has moved beyond `revision`.
+
+        Raises UnavailableError when the log cannot take it: then it is not known to be in the log, and nothing may rest on it.
+        """
+        if len(self._queue) >= MAX_QUEUE:
+            raise UnavailableError("the journal's queue is full")
+        answer: asyncio.Future[Recorded | Stale] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Pending(compose_line(event), revision, answer))
+        self._wake.set()
+        return await answer
+
+    async def run(self) -> None:
+        """Write batches until cancelled; what fails is answered, logged, and tried afresh with the next batch."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while batch := self._take():
+                    await self._write(batch)
+        finally:
+            self._refuse(
+                [*self._queue, *(p for sent in self._unsettled for p in sent.pending)], "the service stops"
+            )
+            await self._disconnect()
+
+    def _take(self) -> list[_Pending]:
+        """Return the next events whose waiters are still there, 256 at most."""
+        batch: list[_Pending] = []
+        while self._queue and len(batch) < MAX_BATCH:
+            pending = self._queue.popleft()
+            if not pending.answer.done():
+                batch.append(pending)
+        return batch
+
+    async def _write(self, pending: list[_Pending]) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            written = await finish_within(SEND_SECONDS, self._append(pending))
+        except (psycopg.Error, UnavailableError, _NotDurableError, OSError) as error:
+            _log.error("journal.failed", error=type(error).__name__, state=getattr(error, "sqlstate", None))
+            await self._give_up(pending, timed_out=isinstance(error, UnavailableError))
+        else:
+            if written:
+                self._observe(written, asyncio.get_running_loop().time() - started)
+
+    async def _give_up(self, pending: list[_Pending], *, timed_out: bool) -> None:
+        """Answer those whose batch is known not to be in the log; the others wait until that is settled."""
+        in_doubt = {id(p) for sent in self._unsettled for p in sent.pending}
+        self._refuse([p for p in pending if id(p) not in in_doubt], "the log cannot be written")
+        self._head = None
+        if timed_out:
+            self._connection = None  # still in use by what was left behind, which closes it
+        await self._disconnect()
+        if self._unsettled:
+            await asyncio.sleep(RETRY_SECONDS)
+            self._wake.set()
+            self._queue.extendleft(reversed([p for p in self._unsettled[-1].pending if not p.answer.done()]))
+
+    async def _append(self, pending: list[_Pending]) -> int:
+        """Append what is not stale, and answer everybody; return how many entries were written."""
+        connection = await self._connected()
+        head = self._head
+        try:
+            if self._alone and head is not None and not any(_is_ahead(p, head) for p in pending):
+                with suppress(UniqueViolation):
+                    return await self._append_to(connection, head, pending)
+            return await self._append_under_lock(connection, pending)
+        except asyncio.CancelledError:
+            await connection.close()  # here, where nobody waits on its socket any more
+            raise
+
+    async def _append_to(self, connection: Connection, head: Head, pending: list[_Pending]) -> int:
+        """Append in one round trip onto the head that we left; the primary key of batches refuses it if there is a newer one."""
+        fresh = _split_stale(pending, head)
+        if not fresh:
+            return 0
+        sent = self._compose(head, fresh)
+        await self._send(sent, append_batch(connection, sent.batch, self._epoch))
+        self._settle(sent)
+        return len(fresh)
+
+    async def _append_under_lock(self, connection: Connection, pending: list[_Pending]) -> int:
+        """Append onto the newest head, settling first what is in doubt.
+
+        INVARIANT: what is in doubt is looked up and, when it is missing, sent again under one holding of the lock: a commit of it
+        that is still on its way then finds its place taken, and is refused by the primary key: nothing is lost, nothing doubled.
+        """
+        sent: _Sent | None = None
+        async with connection.transaction():
+            await lock_log(connection)
+            head = await read_head(connection)
+            committed = [s for s in self._unsettled if await is_committed(connection, s.batch)]
+            done = {id(p) for s in committed for p in s.pending}
+            fresh = _split_stale([p for p in pending if id(p) not in done], head)
+            if fresh:
+                sent = self._compose(head, fresh)
+                await append_batch(connection, sent.batch, self._epoch)
+                self._unsettled.append(sent)  # from the COMMIT that follows on it is in doubt
+        self._check_warnings()
+        for settled in committed:
+            self._answer(settled)
+        self._alone = self._head in (None, head)
+        if sent is None:
+            self._unsettled.clear()
+            self._head = head
+            return 0
+        self._settle(sent)
+        return len(fresh)
+
+    def _compose(self, head: Head, pending: Sequence[_Pending]) -> _Sent:
+        lines = [p.line for p in pending]
+        return _Sent(compose_batch(head, lines, epoch=self._epoch, seal=self._seal), tuple(pending))
+
+    async def _send(self, sent: _Sent, statement: Awaitable[None]) -> None:
+        """Run a statement that commits `sent`, which is in doubt from now until the server has answered."""
+        self._unsettled.append(sent)
+        try:
+            await statement
+        except psycopg.Error:
+            if self._connection is not None and not self._connection.broken:
+                self._unsettled.remove(sent)  # an error on a living connection: rolled back
+            raise
+        self._check_warnings()
+
+    def _settle(self, sent: _Sent) -> None:
+        """Take over the head that `sent` made, and answer its waiters; anything older that was in doubt is refused by now."""
+        self._unsettled.clear()
+        self._head = sent.batch.after
+        self._answer(sent)
+
+    def _answer(self, sent: _Sent) -> None:
+        for seq, pending in enumerate(sent.pending, start=sent.batch.prev):
+            if not pending.answer.done():
+                pending.answer.set_result(Recorded(pending.line.event, self._epoch.number, seq))
+
+    def _refuse(self, pending: Sequence[_Pending], why: str) -> None:
+        for p in pending:
+            if not p.answer.done():
+                p.answer.set_exception(UnavailableError(why))
+
+    def _check_warnings(self) -> None:
+        if self._warnings:
+            self._warnings.clear()
+            raise _NotDurableError
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            connection = await self._connect()
+            self._warnings.clear()
+            connection.add_notice_handler(self._notice)
+            self._connection = connection
+            await self._confirm(connection)
+        return self._connection
+
+    async def _confirm(self, connection: Connection) -> None:
+        """Commit something synchronously while anything is in doubt: a standby that confirms it has confirmed all before it."""
+        if self._unsettled:
+            await connection.execute("SELECT pg_current_xact_id()")
+            self._check_warnings()
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None
+
+    def _notice(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self._warnings.append(diagnostic.message_primary or "")
+
+
+def _is_ahead(pending: _Pending, head: Head) -> bool:
+    """Say whether the decision rests on newer policy than `head` knows: then there is a newer head."""
+    return pending.revision is not None and pending.revision > head.revision
+
+
+def _split_stale(pending: Sequence[_Pending], head: Head) -> list[_Pending]:
+    """Answer those that rest on older policy than the head's, and return the others."""
+    fresh: list[_Pending] = []
+    for p in pending:
+        if p.revision is None or p.revision >= head.revision:
+            fresh.append(p)
+        elif not p.answer.done():
+            p.answer.set_result(Stale(head.revision))
+    return fresh

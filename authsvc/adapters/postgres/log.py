@@ -1,0 +1,207 @@
+"""Appending to the log: one statement that inserts a batch of entries with its signed checkpoint, or fails whole.
+
+Both writers use it: the journal (decisions) and `Database.change` (policy).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+
+from authsvc.core.errors import StartupError
+from authsvc.core.event import Event, IndexRow, encode_event
+from authsvc.core.merkle import Frontier, leaf_hash
+from authsvc.core.note import Checkpoint, verifier_key
+
+POLICY_LOCK = 4_703_003
+LOG_LOCK = 4_703_004
+"""INVARIANT: who takes both takes the policy lock first, and the log lock last, for one commit only."""
+
+Seal = Callable[[Checkpoint], str]
+"""Signs a checkpoint with the audit key and returns the signed note."""
+
+Connection = AsyncConnection[TupleRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The name under which the log is signed."""
+
+    number: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the log ends: its tree's frontier, and the policy revision there (-1: no policy yet)."""
+
+    frontier: Frontier
+    revision: int
+
+    @property
+    def size(self) -> int:
+        """Return the number of entries."""
+        return self.frontier.size
+
+
+EMPTY_HEAD = Head(Frontier(0, ()), -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event as it goes into the log; encoded and hashed before the log's lock is taken."""
+
+    event: Event
+    entry: bytes
+    index: IndexRow
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines composed onto a head: the head after them, and the signed checkpoint over it."""
+
+    prev: int
+    lines: tuple[Line, ...]
+    after: Head
+    root: bytes
+    checkpoint: str
+
+
+# The lock comes first in the one statement that needs it; taking it again in a transaction that holds it is free. The division
+# fails the statement, and so the transaction, unless every row went in (a trigger may swallow rows in silence), the commit will
+# be durable, and triggers are in force.
+_APPEND = f"""
+WITH locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock({LOG_LOCK}) FROM set_config('lock_timeout', '2000', true)
+), entries AS (
+    INSERT INTO log (seq, time, kind, outcome, actor, project, repositories, actions, address, entry)
+    SELECT %(prev)s + line.n - 1, line.time, line.kind, line.outcome, line.actor, line.project,
+           string_to_array(line.repositories, ' '), string_to_array(line.actions, ' '), line.address::inet, line.entry
+    FROM locked, unnest(
+        %(times)b::timestamptz[], %(kinds)b::text[], %(outcomes)b::text[], %(actors)b::text[], %(projects)b::text[],
+        %(repositories)b::text[], %(actions)b::text[], %(addresses)b::text[], %(entries)b::bytea[]
+    ) WITH ORDINALITY AS line(time, kind, outcome, actor, project, repositories, actions, address, entry, n)
+    RETURNING 1
+), batch AS (
+    INSERT INTO batches (prev, size, entries, root, frontier, revision, epoch, checkpoint)
+    SELECT %(prev)s, %(size)s, %(size)s - %(prev)s, %(root)b, %(frontier)b, %(revision)s, %(epoch)s, %(checkpoint)s
+    FROM locked
+    RETURNING 1
+)
+SELECT 1 / (
+    (SELECT count(*) FROM entries) = %(size)s - %(prev)s
+    AND (SELECT count(*) FROM batch) = 1
+    AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
+    AND current_setting('session_replication_role') = 'origin'
+)::integer
+"""  # noqa: S608 - the one value formatted in is the lock's number above
+
+_READ_HEAD = "SELECT size, frontier, revision FROM batches ORDER BY prev DESC LIMIT 1"
+
+
+def compose_line(event: Event) -> Line:
+    """Return the event encoded and hashed."""
+    entry, index = encode_event(event)
+    return Line(event, entry, index, leaf_hash(entry))
+
+
+def compose_batch(head: Head, lines: Sequence[Line], *, epoch: Epoch, seal: Seal) -> Batch:
+    """Return `lines` as the batch that follows `head`, its checkpoint signed."""
+    frontier = head.frontier.append([line.leaf for line in lines])
+    revision = head.revision
+    for seq, line in enumerate(lines, start=head.size):
+        if line.event.kind.moves_policy:
+            revision = seq
+    root = frontier.root
+    checkpoint = seal(Checkpoint(origin=epoch.origin, size=frontier.size, root=root))
+    return Batch(head.size, tuple(lines), Head(frontier, revision), root, checkpoint)
+
+
+async def append_batch(connection: Connection, batch: Batch, epoch: Epoch) -> None:
+    """Insert `batch`; outside a transaction this is also its commit.
+
+    Raises psycopg's UniqueViolation when another batch follows the same head, another of its errors when it was not inserted.
+    """
+    rows = [line.index for line in batch.lines]
+    await connection.execute(
+        _APPEND,
+        {
+            "prev": batch.prev,
+            "size": batch.after.size,
+            "root": batch.root,
+            "frontier": batch.after.frontier.to_bytes(),
+            "revision": batch.after.revision,
+            "epoch": epoch.number,
+            "checkpoint": batch.checkpoint,
+            "times": [row.time for row in rows],
+            "kinds": [row.kind for row in rows],
+            "outcomes": [row.outcome for row in rows],
+            "actors": [row.actor for row in rows],
+            "projects": [row.project for row in rows],
+            "repositories": [" ".join(row.repositories) for row in rows],
+            "actions": [" ".join(row.actions) for row in rows],
+            "addresses": [row.address for row in rows],
+            "entries": [line.entry for line in batch.lines],
+        },
+        prepare=True,
+    )
+
+
+async def lock_log(connection: Connection) -> None:
+    """Take the log's lock until the end of the transaction; a holder that stops between statements loses its session in 1 s."""
+    await connection.execute(
+        "SELECT set_config('lock_timeout', '2000', true), set_config('statement_timeout', '5000', true),"
+        " set_config('idle_in_transaction_session_timeout', '1000', true)"
+    )
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOG_LOCK])
+
+
+async def read_head(connection: Connection) -> Head:
+    """Return where the log ends.
+
+    INVARIANT: to follow it, the caller holds the log's lock, taken by an earlier statement: only so does this one see the newest.
+    """
+    row = await (await connection.execute(_READ_HEAD)).fetchone()
+    if row is None:
+        return EMPTY_HEAD
+    size, frontier, revision = row
+    return Head(Frontier.from_bytes(size, bytes(frontier)), revision)
+
+
+async def is_committed(connection: Connection, batch: Batch) -> bool:
+    """Say whether exactly this batch is in the log; its root is unique, as every entry has a nonce.
+
+    INVARIANT: the caller holds the log's lock; without it a commit that is still in flight would be missed.
+    """
+    cursor = await connection.execute(
+        "SELECT 1 FROM batches WHERE prev = %s AND root = %b", [batch.prev, batch.root]
+    )
+    return await cursor.fetchone() is not None
+
+
+async def open_epoch(connection: Connection, *, public: bytes, name: str) -> Epoch:
+    """Return the newest epoch, opening the first under `name` when there is none.
+
+    Raises StartupError when it belongs to another audit key than `public`: signing on would fork the log.
+    """
+    async with connection.transaction():
+        await lock_log(connection)
+        row = await (
+            await connection.execute(
+                "SELECT number, origin, verifier_key FROM epochs ORDER BY number DESC LIMIT 1"
+            )
+        ).fetchone()
+        if row is None:
+            origin = f"{name}/audit/1"
+            row = (1, origin, verifier_key(origin, public))
+            await connection.execute(
+                "INSERT INTO epochs (number, origin, verifier_key) VALUES (%s, %s, %s)", row
+            )
+    number, origin, key = row
+    if key != verifier_key(origin, public):
+        raise StartupError(
+            "the audit key in KEYS_DIR is not the one that this log is signed with: restore the folder"
+        )
+    return Epoch(number, origin)

@@ -1,0 +1,167 @@
+"""Policy in memory, at one policy revision (DESIGN 7): what the hot path reads instead of the database.
+
+Nothing here makes a grant fresh: the journal does, as it refuses every event that rests on an older revision than its own. This
+only has to be honest about the revision of what it answers.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from authsvc.adapters.postgres.deadline import finish_within
+from authsvc.adapters.postgres.log import Connection
+from authsvc.adapters.postgres.policy import (
+    NOBODY,
+    Known,
+    PrincipalPolicy,
+    User,
+    find_active_key,
+    find_credential,
+    find_only_service,
+    find_principal_policy,
+    find_service,
+    find_user,
+    find_visibility,
+    list_changed_things,
+    read_revision,
+)
+from authsvc.core.credential import Credential
+from authsvc.core.names import user_key
+from authsvc.core.principal import Principal, PrincipalKind, Visibility
+from authsvc.core.service import Algorithm, Service
+
+_T = TypeVar("_T")
+
+MAX_ENTRIES = 100_000
+MAX_REPLAY = 50_000
+"""Entries of the log that a catch-up looks through; when policy is further behind, everything is forgotten instead."""
+LOAD_SECONDS = 4.0
+
+Reading = Callable[[], AbstractAsyncContextManager[Connection]]
+
+
+class _Question(Enum):
+    CREDENTIAL = 1
+    USER = 2
+    PRINCIPAL = 3
+    PROJECT = 4
+    SERVICE = 5
+    KEY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """INVARIANT: a typed tuple, never a string put together: keys that collide are wrong grants."""
+
+    question: _Question
+    name: str
+    kind: PrincipalKind | Algorithm | None = None
+
+
+class PolicyMemory:
+    """Answers the questions of `policy.py` from memory; loads what it does not know, each thing once at a time."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._known: OrderedDict[_Key, Known[Any]] = OrderedDict()
+        self._loading: dict[_Key, asyncio.Future[Known[Any]]] = {}
+        self._revision = -1
+        self._generation = 0
+        self._catching_up = asyncio.Lock()
+
+    @property
+    def revision(self) -> int:
+        """Return the policy revision that everything remembered is valid at."""
+        return self._revision
+
+    async def credential(self, id_: str) -> Known[Credential | None]:
+        """Return a machine credential; the absence of one is never remembered, as creating one moves no revision."""
+        return await self._ask(_Key(_Question.CREDENTIAL, id_), lambda c: find_credential(c, id_))
+
+    async def user(self, name: str) -> Known[User | None]:
+        """Return a user by name, whatever its case."""
+        key = user_key(name)
+        return await self._ask(_Key(_Question.USER, key), lambda c: find_user(c, key))
+
+    async def principal_policy(self, principal: Principal) -> Known[PrincipalPolicy]:
+        """Return what is bound to a principal; nothing ever is to anonymous."""
+        if principal.kind is PrincipalKind.ANONYMOUS:
+            return Known(NOBODY, self._revision)
+        key = _Key(_Question.PRINCIPAL, principal.id, principal.kind)
+        return await self._ask(key, lambda c: find_principal_policy(c, principal))
+
+    async def visibility(self, project: str) -> Known[Visibility | None]:
+        """Return a project's visibility, None when there is no such project."""
+        return await self._ask(_Key(_Question.PROJECT, project), lambda c: find_visibility(c, project))
+
+    async def service(self, name: str) -> Known[Service | None]:
+        """Return the service of an audience; an empty name asks for the only service there is."""
+        if not name:
+            return await self._ask(_Key(_Question.SERVICE, ""), find_only_service)
+        return await self._ask(_Key(_Question.SERVICE, name), lambda c: find_service(c, name))
+
+    async def active_key(self, algorithm: Algorithm, label: str) -> Known[str | None]:
+        """Return the id of the key that signs for services of this algorithm and label (empty: the shared key)."""
+        key = _Key(_Question.KEY, label, algorithm)
+        return await self._ask(key, lambda c: find_active_key(c, algorithm, label))
+
+    async def refresh(self) -> int:
+        """Return the newest policy revision, read now, with everything remembered brought up to it."""
+        newest = await finish_within(LOAD_SECONDS, self._read(read_revision))
+        await self.catch_up(newest)
+        return newest
+
+    async def catch_up(self, newest: int) -> None:
+        """Forget what the policy events up to `newest` changed; the rest is valid at `newest`."""
+        async with self._catching_up:
+            if newest <= self._revision:
+                return
+            if not self._known or newest - self._revision > MAX_REPLAY:
+                self._known.clear()
+            else:
+                after = self._revision
+                changed = await finish_within(
+                    LOAD_SECONDS, self._read(lambda c: list_changed_things(c, after=after, until=newest))
+                )
+                for key in [k for k, known in self._known.items() if not changed.isdisjoint(known.depends)]:
+                    del self._known[key]
+            # Loads that began before this may have read older rows: they are answered, and not kept.
+            self._generation += 1
+            self._loading.clear()
+            self._revision = newest
+
+    async def _ask(self, key: _Key, find: Callable[[Connection], Awaitable[Known[_T]]]) -> Known[_T]:
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return Known(known.value, self._revision)
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = asyncio.ensure_future(self._load(key, find))
+            self._loading[key] = loading
+            loading.add_done_callback(lambda done: self._loaded(key, done))
+        answer: Known[_T] = await asyncio.shield(loading)
+        return answer
+
+    async def _load(self, key: _Key, find: Callable[[Connection], Awaitable[Known[_T]]]) -> Known[_T]:
+        generation = self._generation
+        known = await finish_within(LOAD_SECONDS, self._read(find))
+        if generation == self._generation and known.revision >= self._revision and known.depends:
+            self._known[key] = known
+            if len(self._known) > MAX_ENTRIES:
+                self._known.popitem(last=False)
+        return known
+
+    def _loaded(self, key: _Key, done: "asyncio.Future[Known[Any]]") -> None:
+        if self._loading.get(key) is done:
+            del self._loading[key]
+        if not done.cancelled():
+            done.exception()  # its waiters have it; without any it is nobody's
+
+    async def _read(self, find: Callable[[Connection], Awaitable[_T]]) -> _T:
+        async with self._reading() as connection:
+            return await find(connection)

@@ -1,0 +1,95 @@
+"""Worker processes that share one listening socket, are started again when they die, and never outlive their parent."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+_PR_SET_PDEATHSIG = 1
+RESTART_PAUSE = 1.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Workers:
+    """`count` processes of `command`, whose last argument is the socket's file descriptor. Used from the main thread only."""
+
+    command: Sequence[str]
+    listening: socket.socket
+    count: int
+    environment: Mapping[str, str]
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _started_at: float = 0.0
+
+    def start(self) -> None:
+        """Start all."""
+        self._started_at = time.monotonic()
+        self._running = [self._spawn() for _ in range(self.count)]
+
+    def keep_running(self) -> int | None:
+        """Replace those that have died; return the exit code when they die too soon after the start to be worth replacing."""
+        for at, worker in enumerate(self._running):
+            code = worker.poll()
+            if code is None:
+                continue
+            if time.monotonic() - self._started_at < STOP_SECONDS and code > 0:
+                return code
+            time.sleep(RESTART_PAUSE)
+            self._running[at] = self._spawn()
+        return None
+
+    def stop(self) -> None:
+        """Let them finish what they answer, then end those that do not."""
+        for worker in self._running:
+            worker.terminate()
+        end = time.monotonic() + STOP_SECONDS
+        for worker in self._running:
+            try:
+                worker.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+        self._running = []
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        descriptor = self.listening.fileno()
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*self.command, str(descriptor)],
+            pass_fds=[descriptor],
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C is for the parent, which lets the workers finish; and they die with it, so that a restart can bind.
+            start_new_session=True,
+            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the parent has no other thread when it spawns
+        )
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def arrange() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return arrange
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening TCP socket; raises OSError when the address is taken or not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(2048)
+    return listening
+
+
+def this_python() -> Sequence[str]:
+    """Return the command that runs this installation of authsvc."""
+    return (sys.executable, "-m", "authsvc")

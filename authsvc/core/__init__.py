@@ -1,0 +1,1 @@
+"""What the service means: pure values and functions; no clock, no randomness, no I/O, standard library only."""

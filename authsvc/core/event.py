@@ -1,0 +1,292 @@
+"""Events: the entries of the log, and the columns that index them.
+
+An entry is the canonical JSON of one event; its bytes are what is hashed and stored. Columns are computed from the entry by
+`index_entry`, for the writer and for the verifier alike, so that no column says what its entry does not.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from authsvc.core import canonical
+from authsvc.core.canonical import Json
+from authsvc.core.claims import Claims
+from authsvc.core.principal import Principal
+from authsvc.core.repository import parse_repository
+
+SCHEMA_VERSION = 1
+MAX_ENTRY = 48 * 1024
+"""Bytes of the largest entry; the tile format ends at 65,535 (C2SP tlog-tiles, "Log Entries")."""
+
+_INDEXED_NAME = re.compile(r"[!-~]{1,512}")
+"""Repository names that are indexed: longer than any that exists, a registry's host before it included.
+
+INVARIANT: the columns are Postgres text in indexes. A client may ask about any name; one that holds U+0000, or is too long for an
+index, would fail the insert, and with it the batch of everybody else. Such a name is in the entry alone.
+"""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Kind(StrEnum):
+    """What happened (DESIGN 10, "Event kinds")."""
+
+    TOKEN_ISSUED = "token.issued"  # noqa: S105 - the name of a kind
+    TOKEN_REFUSED = "token.refused"  # noqa: S105 - the name of a kind
+    AUTH_THROTTLED = "auth.throttled"
+    USER_CREATED = "policy.user.created"
+    USER_CHANGED = "policy.user.changed"
+    USER_DELETED = "policy.user.deleted"
+    GROUP_CREATED = "policy.group.created"
+    GROUP_CHANGED = "policy.group.changed"
+    GROUP_DELETED = "policy.group.deleted"
+    MEMBERSHIP_CREATED = "policy.membership.created"
+    MEMBERSHIP_DELETED = "policy.membership.deleted"
+    PROJECT_CREATED = "policy.project.created"
+    PROJECT_CHANGED = "policy.project.changed"
+    PROJECT_DELETED = "policy.project.deleted"
+    ROBOT_CREATED = "policy.robot.created"
+    ROBOT_CHANGED = "policy.robot.changed"
+    ROBOT_DELETED = "policy.robot.deleted"
+    ROLE_CREATED = "policy.role.created"
+    ROLE_CHANGED = "policy.role.changed"
+    ROLE_DELETED = "policy.role.deleted"
+    BINDING_CREATED = "policy.binding.created"
+    BINDING_CHANGED = "policy.binding.changed"
+    BINDING_DELETED = "policy.binding.deleted"
+    SERVICE_CREATED = "policy.service.created"
+    SERVICE_CHANGED = "policy.service.changed"
+    SERVICE_DELETED = "policy.service.deleted"
+    CREDENTIAL_CREATED = "credential.created"
+    CREDENTIAL_CHANGED = "credential.changed"
+    CREDENTIAL_REVOKED = "credential.revoked"
+    KEY_CREATED = "key.created"
+    KEY_CHANGED = "key.changed"
+    KEY_RETIRED = "key.retired"
+    AUDIT_QUERIED = "audit.queried"
+    SERVICE_STARTED = "service.started"
+    SERVICE_STOPPED = "service.stopped"
+
+    @property
+    def moves_policy(self) -> bool:
+        """Say whether an event of this kind is a new policy revision (DESIGN 7); creating a credential is none."""
+        return self in _POLICY_KINDS
+
+
+_POLICY_KINDS = frozenset(
+    kind
+    for kind in Kind
+    if kind.startswith(("policy.", "key.")) or kind in (Kind.CREDENTIAL_CHANGED, Kind.CREDENTIAL_REVOKED)
+)
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    ALLOWED = "allowed"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who made a request, from where, with what; never a secret.
+
+    `address` is the client's; `peer` is the socket's where a trusted proxy stood between. `credential` is its public id.
+    """
+
+    principal: Principal
+    address: str | None = None
+    peer: str | None = None
+    agent: str | None = None
+    credential_kind: str | None = None
+    credential_id: str | None = None
+
+    def entry(self) -> dict[str, Json]:
+        """Return the members of an entry that say who asked; what is not known is left out."""
+        actor: dict[str, Json] = {"kind": self.principal.kind, "name": self.principal.name}
+        if self.principal.id:
+            actor["id"] = self.principal.id
+        entry: dict[str, Json] = {"actor": actor}
+        if self.address is not None:
+            entry["address"] = self.address
+        if self.peer is not None and self.peer != self.address:
+            entry["peer"] = self.peer
+        if self.agent:
+            entry["agent"] = self.agent
+        if self.credential_kind is not None:
+            credential: dict[str, Json] = {"kind": self.credential_kind}
+            if self.credential_id is not None:
+                credential["id"] = self.credential_id
+            entry["credential"] = credential
+        return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. `nonce` makes its entry, and so the tree above it, unique. `body` is the kind's own members."""
+
+    kind: Kind
+    time: datetime
+    nonce: str
+    by: Requester
+    outcome: Outcome = Outcome.DONE
+    body: Mapping[str, Json] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Json]:
+        """Return the entry as an object."""
+        return {
+            "v": SCHEMA_VERSION,
+            "kind": self.kind,
+            "time": microseconds(self.time),
+            "nonce": self.nonce,
+            "outcome": self.outcome,
+            **self.by.entry(),
+            **self.body,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssued(Event):
+    """The grant of a token: what was asked, answered and why, and every claim that the token will carry."""
+
+    claims: Claims | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something a policy event changed, by the name that caches know it under: ('user', 'alice')."""
+
+    noun: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """The columns of the log: an index over an entry, wholly computed from it."""
+
+    time: datetime
+    kind: str
+    outcome: str
+    actor: str
+    project: str | None
+    repositories: tuple[str, ...]
+    actions: tuple[str, ...]
+    address: str | None
+
+
+class MalformedEntryError(ValueError):
+    """Bytes that are no entry of a known schema version."""
+
+
+def policy_event(
+    kind: Kind,
+    *,
+    time: datetime,
+    nonce: str,
+    by: Requester,
+    state: Mapping[str, Json],
+    things: Sequence[Thing],
+    rule: int,
+) -> Event:
+    """Return the event of a change: `state` is the complete new state of what changed, `things` are what caches must drop."""
+    body: dict[str, Json] = {
+        "rule": rule,
+        "state": state,
+        "things": [[thing.noun, thing.name] for thing in things],
+    }
+    return Event(kind, time, nonce, by, body=body)
+
+
+def things_of(entry: Mapping[str, Json]) -> tuple[Thing, ...]:
+    """Return the things that a policy entry names; raises MalformedEntryError when they are no pairs."""
+    things = entry.get("things", [])
+    if not isinstance(things, list) or not all(isinstance(thing, list) for thing in things):
+        raise MalformedEntryError("things is no list of pairs")
+    try:
+        return tuple(Thing(str(noun), str(name)) for noun, name in things)
+    except ValueError as error:
+        raise MalformedEntryError("things is no list of pairs") from error
+
+
+def microseconds(time: datetime) -> int:
+    """Return an aware time as whole microseconds since 1970 in UTC, exactly."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """Return the aware UTC time of whole microseconds since 1970."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def index_entry(entry: Mapping[str, Json]) -> IndexRow:
+    """Return the columns of an entry; raises MalformedEntryError when it is none of this schema version."""
+    if entry.get("v") != SCHEMA_VERSION:
+        raise MalformedEntryError(f"schema version {entry.get('v')!r} is not known")
+    try:
+        return _index(entry)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MalformedEntryError("a member is missing or of a wrong type") from error
+
+
+def _index(entry: Mapping[str, Json]) -> IndexRow:
+    repositories: dict[str, None] = {}
+    actions: set[str] = set()
+    for grant in _objects(entry.get("grants", [])):
+        name = str(grant["name"])
+        if grant["type"] == "repository" and _INDEXED_NAME.fullmatch(name) is not None:
+            repositories[name] = None
+        granted = grant.get("granted", {})
+        if not isinstance(granted, Mapping):
+            raise TypeError
+        actions.update(granted)
+    state = entry.get("state", {})
+    if not isinstance(state, Mapping):
+        raise TypeError
+    actor = entry["actor"]
+    time = entry["time"]
+    if not isinstance(actor, Mapping) or not isinstance(time, int):
+        raise TypeError
+    address = entry.get("address")
+    return IndexRow(
+        time=from_microseconds(time),
+        kind=str(entry["kind"]),
+        outcome=str(entry["outcome"]),
+        actor=str(actor["name"]),
+        project=_project(repositories, state),
+        repositories=tuple(repositories),
+        actions=tuple(sorted(actions)),
+        address=None if address is None else str(address),
+    )
+
+
+def _project(repositories: Mapping[str, None], state: Mapping[str, Json]) -> str | None:
+    """Return the project of the first repository, or the one that a change names."""
+    for name in repositories:
+        repository = parse_repository(name)
+        return None if repository is None else repository.project
+    project = state.get("project")
+    return None if project is None else str(project)
+
+
+def _objects(value: Json) -> list[Mapping[str, Json]]:
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise TypeError
+    return value
+
+
+def encode_event(event: Event) -> tuple[bytes, IndexRow]:
+    """Return the entry's bytes and its columns; raises ValueError when it is too large, or could not be read again."""
+    fields = event.fields()
+    entry = canonical.encode(fields)
+    if len(entry) > MAX_ENTRY:
+        raise ValueError("the event is larger than an entry of the log may be")
+    if event.kind is not Kind.TOKEN_ISSUED:
+        # A change holds what an administrator wrote, as an expiry in the year 9999, which is beyond 2^53 microseconds. An entry
+        # that cannot be decoded would look like tampering for ever. Issued tokens hold nothing of the kind, and are many.
+        canonical.decode(entry)
+    return entry, index_entry(fields)

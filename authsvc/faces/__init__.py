@@ -1,0 +1,1 @@
+"""How the service is reached; faces only translate, and do not know one another."""

@@ -1,0 +1,1 @@
+"""The admin API: REST over JSON; it translates, and decides nothing."""

@@ -1,0 +1,176 @@
+"""The framework's application: the admin API's routes, its errors as problems, its bounds."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from authsvc.core.errors import (
+    AuthsvcError,
+    Fault,
+    InvalidInputError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from authsvc.core.principal import Network
+from authsvc.faces.admin import projects, services, users
+from authsvc.faces.http import Receive, Scope, Send, answer
+from authsvc.faces.problems import BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe, problem_of
+
+PREFIX = "/api/v1"
+MAX_BODY = 256 * 1024
+DEADLINE = 10.0
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+_log = structlog.get_logger()
+
+
+def make_admin(
+    *, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], trusted: Sequence[Network]
+) -> FastAPI:
+    """Return the application; `trusted` are the proxies whose X-Forwarded-For is believed."""
+    app = FastAPI(
+        title="authsvc",
+        version="1",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY,
+        lifespan=lifespan,
+    )
+    app.state.trusted = trusted
+    api = APIRouter(prefix=PREFIX)
+    api.include_router(users.router)
+    api.include_router(projects.make_router())
+    api.include_router(services.router)
+    app.include_router(api)
+    app.add_exception_handler(AuthsvcError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unknown)
+    app.add_middleware(Deadline)
+    return app
+
+
+class Deadline:
+    """Answers 503 when a request takes longer than ten seconds, whatever the database does.
+
+    The work is left behind to end on its own: cancelling it would wait for a driver that waits for a frozen socket.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Any]) -> None:
+        self._app = app
+        self._left: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, with its time."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = over = False
+
+        async def send_in_time(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            if not over:
+                await send(message)
+
+        work = asyncio.ensure_future(self._app(scope, receive, send_in_time))
+        self._left.add(work)
+        work.add_done_callback(self._left.discard)
+        done, _ = await asyncio.wait({work}, timeout=DEADLINE)
+        if done:
+            work.result()
+            return
+        over = True
+        work.cancel()
+        if not begun:
+            problem = problem_of(UnavailableError(""))
+            body = JSONResponse(
+                describe(problem, "the database did not answer in time: try again in a moment")
+            ).body
+            await answer(send, 503, bytes(body), [(b"retry-after", b"2")], kind=MEDIA_TYPE.encode())
+
+
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    del request
+    if not isinstance(error, AuthsvcError):
+        raise error
+    headers = dict(_HEADERS)
+    if isinstance(error, ThrottledError | UnavailableError):
+        headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, UnauthenticatedError):
+        headers["www-authenticate"] = 'Basic realm="authsvc", charset="UTF-8"'
+    faults = error.faults if isinstance(error, InvalidInputError) else ()
+    return _problem(problem_of(error), str(error), faults, headers)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    """Answer what the framework found wrong with a request, with JSON pointers and without the values."""
+    del request
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in found):
+        return _problem(BY_STATUS[400], "the body is no JSON", (), dict(_HEADERS))
+    faults = [
+        Fault(_pointer(fault["loc"]), str(fault["msg"]).removeprefix("Value error, ")) for fault in found
+    ]
+    return _problem(BY_STATUS[422], "; ".join(f"{f.where}: {f.what}" for f in faults), faults, dict(_HEADERS))
+
+
+def _pointer(place: Iterable[int | str]) -> str:
+    """Return where a fault is: a JSON pointer into the body, or the name of a parameter."""
+    first, *rest = place
+    if first != "body":
+        return str(rest[-1]) if rest else str(first)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in rest)
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    problem = BY_STATUS.get(error.status_code, INTERNAL)
+    headers = dict(_HEADERS)
+    if problem is BY_STATUS[405]:
+        headers["allow"] = ", ".join(sorted(_allowed(request)))
+    return _problem(problem, problem.title, (), headers, status=error.status_code)
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of every route that has this path, not of the first alone."""
+    methods: set[str] = set()
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes):
+            methods.add(method)
+    return methods
+
+
+async def _answer_unknown(request: Request, error: Exception) -> JSONResponse:
+    del request
+    _log.error("admin.failed", error=type(error).__name__, exc_info=error)
+    return _problem(INTERNAL, "internal error", (), dict(_HEADERS))
+
+
+def _problem(
+    problem: Problem,
+    detail: str,
+    faults: Sequence[Fault],
+    headers: dict[str, str],
+    *,
+    status: int | None = None,
+) -> JSONResponse:
+    body = describe(problem, detail, faults)
+    if status is not None:
+        body["status"] = status
+    return JSONResponse(body, status or problem.status, headers, MEDIA_TYPE)

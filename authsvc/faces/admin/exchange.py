@@ -1,0 +1,127 @@
+"""What every route of the admin API does: who asks, which page, which version, and how things are answered."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+
+from authsvc.core.canonical import Json
+from authsvc.core.credential import CredentialKind
+from authsvc.core.errors import Fault, InvalidInputError
+from authsvc.core.presented import BareSecret, NothingPresented, Presented, Unreadable
+from authsvc.faces.http import addresses_of, agent_of, read_authorization, read_basic
+from authsvc.operations.act import Actor, identify
+from authsvc.operations.deps import Deps
+from authsvc.operations.page import Asked, Page, Versions
+
+_T = TypeVar("_T")
+
+_BEARER_KINDS = frozenset({CredentialKind.PERSONAL, CredentialKind.ROBOT})
+_TAG_BYTES = 6
+_VERSION = re.compile("[0-9]{1,18}")
+
+
+def deps_of(request: Request) -> Deps:
+    """Return what operations work with."""
+    deps: Deps = request.app.state.deps
+    return deps
+
+
+async def actor_of(request: Request) -> Actor:
+    """Return who asks, by Basic (a password or machine credential) or Bearer (a machine credential)."""
+    address, peer = addresses_of(request.scope, request.app.state.trusted)
+    headers = request.scope["headers"]
+    presented = _presented(read_authorization(headers))
+    return await identify(deps_of(request), presented, address=address, peer=peer, agent=agent_of(headers))
+
+
+def _presented(authorization: tuple[str, str] | None) -> Presented:
+    match authorization:
+        case None:
+            return NothingPresented()
+        case "basic", value:
+            return read_basic(value)
+        case "bearer", value:
+            return BareSecret(value, _BEARER_KINDS)
+        case _:
+            return Unreadable()
+
+
+def asked_of(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many things at most.")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=1024, description="The page before's `next_cursor`.")
+    ] = None,
+) -> Asked:
+    """Return which page is asked for."""
+    return Asked("" if cursor is None else _read_cursor(request, cursor), limit)
+
+
+def versions_of(
+    if_match: Annotated[
+        str | None, Header(max_length=1024, description="The ETag you have seen, or `*`.")
+    ] = None,
+) -> Versions:
+    """Return the versions that `If-Match` names (RFC 9110 section 13.1.1); one that we never gave matches nothing."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = [tag.strip().strip('"') for tag in if_match.split(",")]
+    return frozenset(int(tag) if _VERSION.fullmatch(tag) else -1 for tag in tags)
+
+
+ActorDep = Annotated[Actor, Depends(actor_of)]
+DepsDep = Annotated[Deps, Depends(deps_of)]
+AskedDep = Annotated[Asked, Depends(asked_of)]
+VersionsDep = Annotated[Versions, Depends(versions_of)]
+
+
+def answer_one(body: dict[str, Json], *, version: int | None = None, status: int = 200) -> JSONResponse:
+    """Return one thing, with its version as a strong ETag."""
+    headers = {} if version is None else {"etag": f'"{version}"'}
+    return JSONResponse(body, status, headers)
+
+
+def answer_nothing() -> Response:
+    """Return that it is done."""
+    return Response(status_code=204)
+
+
+def answer_page(request: Request, page: Page[_T], view: Callable[[_T], dict[str, Json]]) -> JSONResponse:
+    """Return a page with the cursor of the next, in the body and as a `Link` (RFC 8288)."""
+    body: dict[str, object] = {"items": [view(item) for item in page.items], "next_cursor": None}
+    headers = {}
+    if page.next_after is not None:
+        cursor = _write_cursor(request, page.next_after)
+        body["next_cursor"] = cursor
+        query = urlencode({**request.query_params, "cursor": cursor})
+        headers["link"] = f'<{request.url.path}?{query}>; rel="next"'
+    return JSONResponse(body, headers=headers)
+
+
+def _write_cursor(request: Request, after: str) -> str:
+    """Return the key as an opaque text that holds for this list only, and that nobody can edit unnoticed."""
+    data = after.encode()
+    return base64.urlsafe_b64encode(_tag(request, data) + data).rstrip(b"=").decode()
+
+
+def _read_cursor(request: Request, cursor: str) -> str:
+    try:
+        data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        tag, after = data[:_TAG_BYTES], data[_TAG_BYTES:].decode()
+    except (binascii.Error, ValueError):
+        tag, after = b"", ""
+    if tag != _tag(request, after.encode()) or not after:
+        raise InvalidInputError(Fault("cursor", "is not a next_cursor of this list: begin at the first page"))
+    return after
+
+
+def _tag(request: Request, data: bytes) -> bytes:
+    secret = deps_of(request).digest.digest(request.url.path, purpose="cursor")
+    return hashlib.blake2s(data, key=secret, digest_size=_TAG_BYTES).digest()

@@ -1,0 +1,63 @@
+"""Routes of services."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from authsvc.core.service import Service
+from authsvc.faces.admin.exchange import (
+    ActorDep,
+    AskedDep,
+    DepsDep,
+    VersionsDep,
+    answer_nothing,
+    answer_one,
+    answer_page,
+)
+from authsvc.faces.admin.models import NewServiceBody, ServicePatch
+from authsvc.faces.admin.views import view_service
+from authsvc.operations.administer_services import (
+    change_service,
+    create_service,
+    delete_service_named,
+    get_service,
+    list_services,
+)
+
+router = APIRouter(tags=["services"])
+
+
+@router.post("/services", status_code=201)
+async def create(deps: DepsDep, actor: ActorDep, body: NewServiceBody) -> JSONResponse:
+    """Register a service; issuer and token life default to the settings'."""
+    defaults = {"issuer": deps.issuer, "token_ttl_seconds": deps.token_ttl_seconds}
+    record = await create_service(deps, actor, Service(**{**defaults, **body.given()}))
+    return answer_one(view_service(record), version=record.version, status=201)
+
+
+@router.get("/services")
+async def list_all(request: Request, deps: DepsDep, actor: ActorDep, asked: AskedDep) -> JSONResponse:
+    """List services by name."""
+    return answer_page(request, await list_services(deps, actor, asked), view_service)
+
+
+@router.get("/services/{name:path}")
+async def get(deps: DepsDep, actor: ActorDep, name: str) -> JSONResponse:
+    """Read a service."""
+    record = await get_service(deps, actor, name)
+    return answer_one(view_service(record), version=record.version)
+
+
+@router.patch("/services/{name:path}")
+async def change(
+    deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: str, body: ServicePatch
+) -> JSONResponse:
+    """Change everything of a service but its name."""
+    record = await change_service(deps, actor, name, body.given(), versions)
+    return answer_one(view_service(record), version=record.version)
+
+
+@router.delete("/services/{name:path}", status_code=204)
+async def delete(deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: str) -> Response:
+    """Retire a service: its registry gets no more tokens."""
+    await delete_service_named(deps, actor, name, versions)
+    return answer_nothing()

@@ -1,0 +1,108 @@
+"""The admin API's answers: records as JSON objects, times in RFC 3339 with `Z`."""
+
+from datetime import UTC, datetime
+
+from authsvc.core.canonical import Json
+from authsvc.core.records import (
+    BindingRecord,
+    CredentialRecord,
+    ProjectRecord,
+    RobotRecord,
+    ServiceRecord,
+    UserRecord,
+)
+
+Object = dict[str, Json]
+
+
+def view_time(time: datetime | None) -> str | None:
+    """Return a time as text, None for none."""
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def view_user(user: UserRecord) -> Object:
+    """Return a user; a password or its hash is in no answer."""
+    return {
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "display_name": user.display_name,
+        "disabled": user.disabled,
+        "created_at": view_time(user.created_at),
+    }
+
+
+def view_project(project: ProjectRecord) -> Object:
+    """Return a project."""
+    return {
+        "id": project.id,
+        "name": project.name,
+        "visibility": project.visibility,
+        "description": project.description,
+        "created_at": view_time(project.created_at),
+    }
+
+
+def view_binding(binding: BindingRecord) -> Object:
+    """Return a binding."""
+    return {
+        "id": binding.id,
+        "role": binding.role,
+        "subject": {"kind": binding.subject.kind, "name": binding.subject.name},
+        "project": binding.project,
+        "repositories": [str(pattern) for pattern in binding.repositories],
+        "services": list(binding.services),
+        "cidrs": [str(network) for network in binding.cidrs],
+        "not_before": view_time(binding.not_before),
+        "expires_at": view_time(binding.expires_at),
+        "comment": binding.comment,
+        "created_at": view_time(binding.created_at),
+    }
+
+
+def view_robot(robot: RobotRecord) -> Object:
+    """Return a robot; `subject` is the name it signs in with."""
+    return {
+        "id": robot.id,
+        "name": robot.name,
+        "subject": robot.subject,
+        "project": robot.project,
+        "description": robot.description,
+        "disabled": robot.disabled,
+        "created_at": view_time(robot.created_at),
+    }
+
+
+def view_secret(secret: CredentialRecord) -> Object:
+    """Return the public parts of a robot's secret."""
+    return {
+        "id": secret.id,
+        "label": secret.label,
+        "expires_at": view_time(secret.expires_at),
+        "created_at": view_time(secret.created_at),
+    }
+
+
+def view_token(token: CredentialRecord) -> Object:
+    """Return the public parts of a personal access token."""
+    return {
+        **view_secret(token),
+        "scopes": [str(limit) for limit in token.limits or ()],
+        "cidrs": [str(network) for network in token.cidrs],
+    }
+
+
+def view_session(token: CredentialRecord) -> Object:
+    """Return the public parts of a refresh token."""
+    return {
+        "id": token.id,
+        "service": token.service,
+        "client": token.client,
+        "created_at": view_time(token.created_at),
+        "expires_at": view_time(token.expires_at),
+    }
+
+
+def view_service(record: ServiceRecord) -> Object:
+    """Return a service."""
+    return {**record.state(), "created_at": view_time(record.created_at)}

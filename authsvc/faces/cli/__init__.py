@@ -1,0 +1,1 @@
+"""The command line on the server's own console; it calls the same operations as the API."""

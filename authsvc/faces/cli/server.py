@@ -1,0 +1,65 @@
+"""authsvc serve, and the workers it starts."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from authsvc.config import Settings, read_settings
+from authsvc.operations import serve as serving
+from authsvc.operations.bootstrap import FirstStart
+from authsvc.wiring import open_deps, owner_url, run_worker
+
+APPLICATION = "authsvc.app:create"
+
+
+def serve() -> None:
+    """Start the service: with no AUTHSVC_DATABASE_URL on a Postgres of its own, prepared on the first start."""
+    settings = read_settings()
+    plan = serving.Plan(
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        data_dir=settings.data_dir,
+        is_embedded=settings.is_embedded,
+        first=first_start(settings),
+        environment=os.environ,  # noqa: TID251 - the workers read the same settings
+        owner_url=lambda: owner_url(settings),
+        open_deps=lambda: open_deps(settings),
+    )
+    raise typer.Exit(serving.serve(plan, lambda ready: _announce(settings, ready)))
+
+
+def worker(descriptor: Annotated[int, typer.Argument(help="The listening socket.")]) -> None:
+    """Serve on an inherited socket; started by `serve`."""
+    run_worker(read_settings(), APPLICATION, descriptor)
+
+
+def first_start(settings: Settings) -> FirstStart:
+    """Return what the first start is to make."""
+    secret = settings.bootstrap_admin_password
+    return FirstStart(
+        settings.bootstrap_admin_username,
+        settings.services,
+        None if secret is None else secret.get_secret_value(),
+    )
+
+
+def _announce(settings: Settings, ready: serving.Ready) -> None:
+    """Print what a person needs to go on: the realm, the first password once, a registry's configuration, a login."""
+    typer.echo(f"authsvc: realm {settings.realm}")
+    password = ready.bootstrapped.new_password
+    username = settings.bootstrap_admin_username
+    if password is not None:
+        typer.echo(f"authsvc: first administrator: {username}, password: {password}")
+        typer.echo("authsvc: this password is shown once; change it with PUT /api/v1/users/{name}/password")
+    for service in ready.bootstrapped.services:
+        typer.echo(f"\n# for the configuration of the registry {service.name} (CNCF Distribution):")
+        typer.echo("auth:")
+        typer.echo("  token:")
+        typer.echo(f"    realm: {settings.realm}")
+        typer.echo(f"    service: {service.name}")
+        typer.echo(f"    issuer: {service.issuer}")
+        typer.echo(f"    rootcertbundle: {ready.bundles[service.name]}")
+    if ready.bootstrapped.services:
+        typer.echo(f"\n# then:\ndocker login -u {username} {ready.bootstrapped.services[0].name}\n")

@@ -1,0 +1,108 @@
+"""Setting up and repairing: migrate, bootstrap, admin reset-password, config, db url."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from authsvc.config import PREFIX, Settings, read_settings
+from authsvc.core.canonical import Json
+from authsvc.core.errors import StartupError
+from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.faces.cli.server import first_start
+from authsvc.operations.administer_users import reset_password
+from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
+from authsvc.wiring import embedded_url, new_secret, open_deps, owner_url, upgrade
+
+admin = typer.Typer(help="Repair administrators from the server's own console.", no_args_is_help=True)
+config = typer.Typer(help="Check and print the settings.", no_args_is_help=True)
+db = typer.Typer(help="The embedded database.", no_args_is_help=True)
+
+
+class Role(StrEnum):
+    """A role of the embedded server."""
+
+    APP = "app"
+    OWNER = "owner"
+    AUDITOR = "auditor"
+    SUPERUSER = "superuser"
+
+
+def migrate() -> None:
+    """Bring the database to this version's schema, as AUTHSVC_OWNER_DATABASE_URL; the embedded one must be running."""
+    upgrade(owner_url(read_settings()))
+    typer.echo("authsvc: the database is migrated")
+
+
+def bootstrap() -> None:
+    """Create what a first start needs and is missing: roles, an administrator, services, keys."""
+    settings = read_settings()
+
+    async def run() -> None:
+        async with open_deps(settings) as deps:
+            made = await bootstrap_operation(deps, first_start(settings))
+        if made.new_password is not None:
+            name = settings.bootstrap_admin_username
+            typer.echo(f"authsvc: first administrator: {name}, password: {made.new_password}")
+        typer.echo(f"authsvc: services: {', '.join(service.name for service in made.services)}")
+
+    asyncio.run(run())
+
+
+@admin.command("reset-password")
+def reset(
+    username: Annotated[str, typer.Argument(help="Whose password is lost.")],
+    *,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read the new password from standard input.")
+    ] = False,
+) -> None:
+    """Give a user a new password and enable the account; the service must be running when its Postgres is embedded."""
+    settings = read_settings()
+    password = typer.get_text_stream("stdin").readline().rstrip("\n") if stdin else new_secret()[:20]
+
+    async def run() -> None:
+        async with open_deps(settings) as deps:
+            await reset_password(deps, username, password)
+
+    asyncio.run(run())
+    typer.echo(f"authsvc: {username} has a new password" + ("" if stdin else f": {password}"))
+
+
+@config.command("check")
+def check() -> None:
+    """Read the settings and say what is wrong with them, all at once."""
+    read_settings()
+    typer.echo("authsvc: the settings are good")
+
+
+@config.command("print")
+def print_settings(output: FormOption = Form.TABLE) -> None:
+    """Print every setting as it is read; secrets only as being set."""
+    settings = read_settings()
+    show([_setting(settings, name) for name in Settings.model_fields], output)
+
+
+@db.command("url")
+def url(role: Annotated[Role, typer.Option(help="Whose URL.")] = Role.APP) -> None:
+    """Print the embedded server's address for psql; it holds the role's password."""
+    settings = read_settings()
+    if not settings.is_embedded:
+        raise StartupError("AUTHSVC_DATABASE_URL is set: there is no embedded server; use your own URLs")
+    typer.echo(embedded_url(settings, role))
+
+
+def _setting(settings: Settings, name: str) -> dict[str, Json]:
+    value = getattr(settings, name)
+    text: Json
+    if isinstance(value, SecretStr):
+        text = "(set)"
+    elif value is None:
+        text = None
+    elif isinstance(value, list):
+        text = ",".join(str(item) for item in value)
+    else:
+        text = str(value)
+    return {"setting": PREFIX + name.upper(), "value": text}

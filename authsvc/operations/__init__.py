@@ -1,0 +1,1 @@
+"""What the service does, one file per verb; operations own transactions and know no HTTP."""

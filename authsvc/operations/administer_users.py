@@ -1,0 +1,171 @@
+"""Users: create, read, list, change, set the password, delete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.policy import find_principal_policy
+from authsvc.adapters.postgres.users import (
+    delete_user,
+    find_user_record,
+    insert_user,
+    list_user_records,
+    update_password,
+    update_user,
+)
+from authsvc.core.credential import CredentialKind, looks_like_machine_secret
+from authsvc.core.errors import Fault, ForbiddenError, InvalidInputError, NotFoundError
+from authsvc.core.event import Requester
+from authsvc.core.names import describe_bad_user_name, user_key
+from authsvc.core.principal import SYSTEM, Principal, PrincipalKind
+from authsvc.core.records import UserRecord
+from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
+from authsvc.operations.deps import Deps
+from authsvc.operations.keep_administrator import keep_an_administrator
+from authsvc.operations.page import Asked, Page, Versions, check_version, found, page_of
+
+MIN_PASSWORD = 8
+MAX_PASSWORD = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """A user to create; without a password nobody can sign in with one."""
+
+    name: str
+    password: str | None = field(default=None, repr=False)
+    email: str | None = None
+    display_name: str | None = None
+    disabled: bool = False
+
+
+async def create_user(deps: Deps, actor: Actor, new: NewUser) -> UserRecord:
+    """Create a user; the password is hashed before any transaction begins."""
+    if fault := describe_bad_user_name(new.name):
+        raise InvalidInputError(Fault("/name", fault))
+    async with deps.database.read() as read:
+        (await read_authority(deps, read, actor)).demand("user:write", SYSTEM_WIDE)
+    password_hash = None if new.password is None else await _hash(deps, new.name, new.password)
+    async with deps.database.change(actor.by) as change:
+        (await read_authority(deps, change, actor)).demand("user:write", SYSTEM_WIDE)
+        record = UserRecord(
+            id=deps.new_id(),
+            name=new.name,
+            created_at=change.time,
+            email=new.email,
+            display_name=new.display_name,
+            disabled=new.disabled,
+            password_hash=password_hash,
+        )
+        await insert_user(change, record)
+    return record
+
+
+async def get_user(deps: Deps, actor: Actor, name: str) -> UserRecord:
+    """Return a user: oneself, or anyone with `user:read`."""
+    async with deps.database.read() as read:
+        return await _readable_user(deps, read, actor, name)
+
+
+async def list_users(deps: Deps, actor: Actor, asked: Asked) -> Page[UserRecord]:
+    """Return users by name."""
+    async with deps.database.read() as read:
+        (await read_authority(deps, read, actor)).demand("user:read", SYSTEM_WIDE)
+        return await page_of(
+            asked, lambda after, limit: list_user_records(read, after=after, limit=limit), lambda u: u.name
+        )
+
+
+async def change_user(
+    deps: Deps, actor: Actor, name: str, fields: Mapping[str, str | bool | None], expected: Versions
+) -> UserRecord:
+    """Change `email`, `display_name` (oneself, too) or `disabled`; the last administrator cannot be disabled."""
+    async with deps.database.change(actor.by) as change:
+        authority = await read_authority(deps, change, actor)
+        old = await _readable_user(deps, change, actor, name)
+        if "disabled" in fields or not actor.is_user(old.id):
+            authority.demand("user:write", SYSTEM_WIDE)
+        check_version(old.version, expected)
+        record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
+        await update_user(change, record)
+        await keep_an_administrator(change)
+    return record
+
+
+async def set_password(deps: Deps, actor: Actor, name: str, password: str) -> None:
+    """Set a user's password, which ends every refresh token that was obtained with the old one.
+
+    One's own needs the old password, which the request was made with; another's needs everything that the other may do.
+    """
+    password_hash = await _hash(deps, name, password)
+    async with deps.database.change(actor.by) as change:
+        authority = await read_authority(deps, change, actor)
+        old = await _readable_user(deps, change, actor, name)
+        if not actor.is_user(old.id):
+            authority.demand("user:write", SYSTEM_WIDE)
+            await demand_rights_of(change, authority, Principal(PrincipalKind.USER, old.id, old.name))
+        elif actor.who.kind is not CredentialKind.PASSWORD:
+            raise ForbiddenError("sign in with the old password to set a new one")
+        await _store_password(change, old, password_hash)
+
+
+async def delete_user_named(deps: Deps, actor: Actor, name: str, expected: Versions) -> None:
+    """Delete a user with all credentials and bindings; the last administrator cannot be deleted."""
+    async with deps.database.change(actor.by) as change:
+        authority = await read_authority(deps, change, actor)
+        record = await _readable_user(deps, change, actor, name)
+        authority.demand("user:write", SYSTEM_WIDE)
+        check_version(record.version, expected)
+        await delete_user(change, record)
+        await keep_an_administrator(change)
+
+
+async def reset_password(deps: Deps, name: str, password: str) -> None:
+    """Set a password from the server's own console, where whoever can run this holds the keys and the database anyway.
+
+    It enables the account too, as it is for an administrator who is locked out. Raises NotFoundError.
+    """
+    password_hash = await _hash(deps, name, password)
+    async with deps.database.change(Requester(SYSTEM)) as change:
+        old = found(await find_user_record(change, name), "user")
+        if old.disabled:
+            old = replace(old, disabled=False, version=old.version + 1)
+            await update_user(change, old)
+        await _store_password(change, old, password_hash)
+
+
+async def demand_rights_of(read: Read, authority: Authority, principal: Principal) -> None:
+    """Raise ForbiddenError unless the actor may do everything that `principal` may: a way to sign in as it hands that out."""
+    policy = (await find_principal_policy(await read.driver(), principal)).value
+    authority.demand_all_of(policy.bindings)
+
+
+async def _readable_user(deps: Deps, read: Read, actor: Actor, name: str) -> UserRecord:
+    """Return a user that the actor may know of; whether others exist is not told to who may not read users."""
+    authority = await read_authority(deps, read, actor)
+    if user_key(name) != user_key(actor.who.principal.name):
+        authority.demand("user:read", SYSTEM_WIDE)
+    record = await find_user_record(read, name)
+    if record is None or not (actor.is_user(record.id) or authority.may("user:read", SYSTEM_WIDE)):
+        raise NotFoundError("there is no such user")
+    return record
+
+
+async def _store_password(change: Change, old: UserRecord, password_hash: str) -> None:
+    record = replace(
+        old,
+        password_hash=password_hash,
+        credential_version=old.credential_version + 1,
+        version=old.version + 1,
+    )
+    await update_password(change, record)
+
+
+async def _hash(deps: Deps, name: str, password: str) -> str:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise InvalidInputError(Fault("/password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters"))
+    if user_key(password) == user_key(name):
+        raise InvalidInputError(Fault("/password", "must not be the user's name"))
+    if looks_like_machine_secret(password):
+        raise InvalidInputError(Fault("/password", "must not begin as machine credentials do"))
+    return await deps.hasher.hash(password)

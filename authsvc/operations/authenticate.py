@@ -1,0 +1,269 @@
+"""Who asks: from what a request presents to a principal, or to a refusal whose reason only the log gets.
+
+INVARIANT: every way in ends in `_admit`, so that none of them forgets a disabled account, an expiry or an address.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from authsvc.adapters.postgres.policy import Known, User
+from authsvc.core.credential import (
+    Credential,
+    CredentialKind,
+    MachineSecret,
+    looks_like_machine_secret,
+    parse_secret,
+)
+from authsvc.core.decide import is_within
+from authsvc.core.errors import ThrottledError
+from authsvc.core.names import user_key
+from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
+from authsvc.core.principal import ANONYMOUS, Address, Binding, Limit, Principal, PrincipalKind
+from authsvc.core.service import Service
+from authsvc.operations.deps import Deps
+from authsvc.operations.throttle import address_key
+
+MAX_SECRET = 1024
+"""Characters of a password or credential; a longer one is refused before anything is computed."""
+IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - the name that docker's credential helpers store identity tokens under
+
+
+REALM_KINDS = frozenset(CredentialKind)
+"""What the token endpoint takes."""
+ADMIN_KINDS = REALM_KINDS - {CredentialKind.REFRESH}
+"""What the admin API takes: a refresh token gets access tokens, and nothing else (audit-log C32)."""
+_NAMELESS = frozenset({CredentialKind.REFRESH})
+
+
+class Refusal(StrEnum):
+    """Why credentials were refused; callers are told that they were, and no more."""
+
+    ANONYMOUS = "anonymous"
+    UNREADABLE = "unreadable"
+    UNKNOWN_ACCOUNT = "unknown_account"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a reason
+    UNKNOWN_CREDENTIAL = "unknown_credential"
+    WRONG_KIND = "wrong_kind"
+    WRONG_ACCOUNT = "wrong_account"
+    EXPIRED = "expired"
+    ADDRESS = "address"
+    SERVICE = "service"
+    SUPERSEDED = "superseded"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Who asks, what is bound to them, and what their credential leaves of it; valid at `revision`."""
+
+    principal: Principal
+    bindings: tuple[Binding, ...]
+    revision: int
+    kind: CredentialKind | None = None
+    credential: Credential | None = None
+    credential_version: int = 0
+
+    @property
+    def limits(self) -> tuple[Limit, ...] | None:
+        """Return what the credential narrows itself to, None for nothing."""
+        return None if self.credential is None else self.credential.limits
+
+    @property
+    def credential_id(self) -> str | None:
+        """Return the public id of a machine credential."""
+        return None if self.credential is None else self.credential.id
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Return when the credential ends."""
+        return None if self.credential is None else self.credential.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Credentials that were refused, as the log keeps it; `principal` is the account that was named."""
+
+    reason: Refusal
+    principal: Principal
+    revision: int
+    kind: CredentialKind | None = None
+    credential_id: str | None = None
+
+
+async def authenticate(
+    deps: Deps,
+    presented: Presented,
+    *,
+    address: Address | None,
+    kinds: frozenset[CredentialKind],
+    service: Service | None = None,
+) -> Authenticated | Refused:
+    """Return who asks; `kinds` are the credentials taken here, and `service` is the one that a refresh token must serve.
+
+    Raises ThrottledError when a password was not evaluated, and UnavailableError when the database is needed and not there.
+    """
+    match presented:
+        case NothingPresented():
+            return Authenticated(ANONYMOUS, (), deps.memory.revision)
+        case Unreadable():
+            return Refused(Refusal.UNREADABLE, _unknown(deps, ""), deps.memory.revision)
+        case BareSecret(secret, bare_kinds):
+            return await _by_machine_secret(deps, None, secret, address, kinds & bare_kinds, service)
+        case NameAndSecret(name, secret):
+            return await _by_name(deps, name, secret, address, kinds, service)
+
+
+async def _by_name(
+    deps: Deps,
+    name: str,
+    secret: str,
+    address: Address | None,
+    kinds: frozenset[CredentialKind],
+    service: Service | None,
+) -> Authenticated | Refused:
+    if not secret or len(secret) > MAX_SECRET or len(name) > MAX_SECRET:
+        return Refused(Refusal.UNREADABLE, _unknown(deps, name[:MAX_SECRET]), deps.memory.revision)
+    if name in ("", IDENTITY_TOKEN_USER):
+        return await _by_machine_secret(deps, None, secret, address, kinds & _NAMELESS, service)
+    if looks_like_machine_secret(secret):
+        return await _by_machine_secret(deps, name, secret, address, kinds, service)
+    return await _by_password(deps, name, secret, address)
+
+
+async def _by_machine_secret(
+    deps: Deps,
+    name: str | None,
+    text: str,
+    address: Address | None,
+    kinds: frozenset[CredentialKind],
+    service: Service | None,
+) -> Authenticated | Refused:
+    secret = parse_secret(text)
+    if secret is None:
+        return Refused(Refusal.UNKNOWN_CREDENTIAL, _unknown(deps, name or ""), deps.memory.revision)
+    known = await deps.memory.credential(secret.id)
+    credential = known.value
+    if credential is None or not _is_right(deps, secret, credential):
+        account = _unknown(deps, name or "")
+        return Refused(Refusal.UNKNOWN_CREDENTIAL, account, known.revision, secret.kind, secret.id)
+    reason = await _mismatch(deps, name, credential, kinds, service)
+    if reason is not None:
+        return Refused(reason, credential.owner, known.revision, credential.kind, credential.id)
+    found = Authenticated(credential.owner, (), known.revision, credential.kind, credential)
+    return await _admit(deps, found, address)
+
+
+async def _mismatch(
+    deps: Deps,
+    name: str | None,
+    credential: Credential,
+    kinds: frozenset[CredentialKind],
+    service: Service | None,
+) -> Refusal | None:
+    """Return why a right credential does not fit the request it came with, or None."""
+    if credential.kind not in kinds:
+        return Refusal.WRONG_KIND
+    if name is not None and user_key(name) != user_key(credential.owner.name):
+        return Refusal.WRONG_ACCOUNT
+    if await _is_for_other_service(deps, credential, service):
+        return Refusal.SERVICE
+    return None
+
+
+def _is_right(deps: Deps, secret: MachineSecret, credential: Credential) -> bool:
+    matches = deps.digest.matches(secret.text, credential.digest, purpose="credential")
+    return matches and secret.kind is credential.kind
+
+
+async def _is_for_other_service(deps: Deps, credential: Credential, service: Service | None) -> bool:
+    """Say whether this is a refresh token that must not be used here: an isolated service shares none, in or out (DESIGN 8)."""
+    if credential.kind is not CredentialKind.REFRESH or service is None or credential.service == service.name:
+        return False
+    origin = (await deps.memory.service(credential.service or "")).value
+    return service.isolated or origin is None or origin.isolated
+
+
+async def _by_password(
+    deps: Deps, name: str, password: str, address: Address | None
+) -> Authenticated | Refused:
+    known = await deps.memory.user(name)
+    user, now = known.value, deps.now()
+    fingerprint = _fingerprint(deps, user, name, password)
+    if not deps.right_passwords.holds(fingerprint, now) and not await _is_right_password(
+        deps, known, name, password, fingerprint, address
+    ):
+        reason = Refusal.UNKNOWN_ACCOUNT if user is None else Refusal.WRONG_PASSWORD
+        account = _unknown(deps, name) if user is None else user.principal
+        return Refused(reason, account, known.revision, CredentialKind.PASSWORD)
+    if user is None:
+        raise RuntimeError("a password was right for nobody")
+    found = Authenticated(
+        user.principal, (), known.revision, CredentialKind.PASSWORD, None, user.credential_version
+    )
+    return await _admit(deps, found, address)
+
+
+async def _is_right_password(
+    deps: Deps,
+    known: Known[User | None],
+    name: str,
+    password: str,
+    fingerprint: bytes,
+    address: Address | None,
+) -> bool:
+    """Compute whether a password that is not remembered is right; the same cost, and the same count, for an unknown account."""
+    user, now = known.value, deps.now()
+    if deps.wrong_passwords.holds(fingerprint, now):
+        return False
+    attempt = (user_key(name), address_key(address))
+    wait = deps.throttle.passwords.is_over(attempt, now)
+    if wait:
+        raise ThrottledError(wait)
+    right = await deps.hasher.verify(password, None if user is None else user.password_hash)
+    if right:
+        deps.right_passwords.add(fingerprint, deps.now())
+    else:
+        deps.throttle.passwords.count(attempt, deps.now(), fingerprint=fingerprint)
+        deps.wrong_passwords.add(fingerprint, deps.now())
+    return right
+
+
+async def _admit(deps: Deps, found: Authenticated, address: Address | None) -> Authenticated | Refused:
+    """Hold a right credential against its own conditions and its owner's state, and add what is bound to the owner."""
+    known = await deps.memory.principal_policy(found.principal)
+    policy, credential = known.value, found.credential
+    revision = min(found.revision, known.revision)
+
+    def refused(reason: Refusal) -> Refused:
+        id_ = None if credential is None else credential.id
+        return Refused(reason, found.principal, revision, found.kind, id_)
+
+    if not policy.exists or not policy.enabled:
+        return refused(Refusal.DISABLED)
+    if credential is None:
+        if policy.credential_version != found.credential_version:
+            return refused(Refusal.SUPERSEDED)
+    elif credential.owner_version is not None and credential.owner_version != policy.credential_version:
+        return refused(Refusal.SUPERSEDED)
+    elif credential.expires_at is not None and deps.now() >= credential.expires_at:
+        return refused(Refusal.EXPIRED)
+    elif credential.cidrs and not is_within(address, credential.cidrs):
+        return refused(Refusal.ADDRESS)
+    return replace(
+        found, bindings=policy.bindings, revision=revision, credential_version=policy.credential_version
+    )
+
+
+def _fingerprint(deps: Deps, user: User | None, name: str, password: str) -> bytes:
+    """Return what a password is remembered by: it dies with the version of the account's credentials."""
+    account = ("", user_key(name), 0) if user is None else (user.principal.id, "", user.credential_version)
+    purpose = "\0".join(str(part) for part in ("password", *account))
+    return deps.digest.digest(password, purpose=purpose)
+
+
+def _unknown(deps: Deps, name: str) -> Principal:
+    """Return how the log names an account that does not exist: people type passwords into the name's field."""
+    if not name:
+        return Principal(PrincipalKind.UNKNOWN, "", "")
+    return Principal(PrincipalKind.UNKNOWN, deps.digest.digest(name, purpose="account").hex()[:32], "")

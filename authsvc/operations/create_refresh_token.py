@@ -1,0 +1,39 @@
+"""A refresh token: docker's identity token, which inherits everything that narrows the credential it was obtained with."""
+
+from authsvc.adapters.postgres.credentials import insert_credential
+from authsvc.core.credential import CredentialKind, compose_secret
+from authsvc.core.event import Requester
+from authsvc.core.records import CredentialRecord
+from authsvc.core.service import Service
+from authsvc.operations.authenticate import Authenticated
+from authsvc.operations.deps import Deps
+
+MAX_CLIENT = 255
+
+
+async def create_refresh_token(
+    deps: Deps, who: Authenticated, *, by: Requester, service: Service, client: str | None
+) -> str:
+    """Store a refresh token for `who` and return its text, which is shown this once.
+
+    It dies with the credential it was obtained with, or with the next change of the password it was obtained with.
+    """
+    secret = compose_secret(CredentialKind.REFRESH, deps.new_id(), deps.new_secret())
+    parent = who.credential
+    record = CredentialRecord(
+        id=secret.id,
+        kind=CredentialKind.REFRESH,
+        owner=who.principal,
+        created_at=deps.now(),
+        digest=deps.digest.digest(secret.text, purpose="credential"),
+        limits=who.limits,
+        cidrs=() if parent is None else parent.cidrs,
+        parent=None if parent is None else parent.id,
+        owner_version=who.credential_version if parent is None else None,
+        service=service.name,
+        client=None if client is None else client[:MAX_CLIENT],
+        expires_at=who.expires_at,
+    )
+    async with deps.database.change(by) as change:
+        await insert_credential(change, record)
+    return secret.text

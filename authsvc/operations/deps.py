@@ -1,0 +1,39 @@
+"""What operations work with: one frozen value, built in `wiring` only, with the clock, ids and all else that varies."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from authsvc.adapters.keys.digest import SecretDigest
+from authsvc.adapters.keys.ring import KeyRing
+from authsvc.adapters.passwords import PasswordHasher
+from authsvc.adapters.postgres.database import Database
+from authsvc.adapters.postgres.journal import Journal
+from authsvc.adapters.postgres.memory import PolicyMemory
+from authsvc.operations.remember import Remembered
+from authsvc.operations.share_anonymous import SharedTokens
+from authsvc.operations.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """See the module. `new_id` gives 16 characters a-z2-7, `new_nonce` 8, `new_secret` 40 base-62 characters, all random."""
+
+    database: Database
+    memory: PolicyMemory
+    journal: Journal
+    keys: KeyRing
+    digest: SecretDigest
+    hasher: PasswordHasher
+    signing_threads: ThreadPoolExecutor
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    new_nonce: Callable[[], str]
+    new_secret: Callable[[], str]
+    issuer: str
+    token_ttl_seconds: int
+    throttle: Throttle = field(default_factory=Throttle)
+    right_passwords: Remembered = field(default_factory=Remembered)
+    wrong_passwords: Remembered = field(default_factory=Remembered)
+    shared: SharedTokens = field(default_factory=SharedTokens)

@@ -1,0 +1,65 @@
+"""What a registry needs to verify a service's tokens: public halves of the keys that are published or active."""
+
+from authsvc.adapters.keys.export import bundle_pem, jwks
+from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.services import list_key_records
+from authsvc.core.canonical import Json
+from authsvc.core.errors import UnknownServiceError
+from authsvc.core.records import KeyState
+from authsvc.core.service import Service
+from authsvc.operations.deps import Deps
+from authsvc.operations.register_keys import label_of
+
+
+async def export_bundle(deps: Deps, service: str, *, leaf: bool = False) -> str:
+    """Return PEM certificates for `rootcertbundle`; with `leaf` the active key's alone (zot, Pulp).
+
+    Raises UnknownServiceError, and KeyExportError when no key is left that the target could load.
+    """
+    found = await _service(deps, service)
+    keys = await _keys(deps, found, only_active=leaf)
+    return bundle_pem(keys, deps.keys.keys.authority, profile=found.header, leaf=leaf)
+
+
+async def export_jwks(deps: Deps, service: str, *, leaf: bool = False) -> dict[str, list[dict[str, str]]]:
+    """Return the JWK set for Distribution 3; with `leaf` the set of one that zot demands."""
+    found = await _service(deps, service)
+    return jwks(await _keys(deps, found, only_active=leaf), profile=found.header, leaf=leaf)
+
+
+async def _service(deps: Deps, name: str) -> Service:
+    await deps.memory.refresh()
+    known = await deps.memory.service(name)
+    if known.value is None:
+        raise UnknownServiceError("name a registered service: ?service=NAME")
+    return known.value
+
+
+async def _keys(deps: Deps, service: Service, *, only_active: bool) -> list[SigningKey]:
+    stages = {KeyState.ACTIVE} if only_active else {KeyState.ACTIVE, KeyState.PUBLISHED}
+    async with deps.database.read() as read:
+        records = await list_key_records(read)
+    ids = [
+        record.id
+        for record in records
+        if record.stage in stages
+        and (record.algorithm, record.label) == (service.algorithm, label_of(service))
+    ]
+    return [key for id_ in ids if (key := deps.keys.find(id_, now=deps.now())) is not None]
+
+
+async def list_keys(deps: Deps) -> list[dict[str, Json]]:
+    """Return the public facts of every key, oldest first."""
+    async with deps.database.read() as read:
+        records = await list_key_records(read)
+    return [
+        {
+            "id": record.id,
+            "algorithm": record.algorithm,
+            "service": record.label or None,
+            "state": record.stage,
+            "created_at": record.created_at.isoformat(),
+            "not_after": record.not_after.isoformat(),
+        }
+        for record in records
+    ]

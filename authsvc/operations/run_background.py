@@ -1,0 +1,65 @@
+"""What a worker does beside requests: its start and stop in the log, throttled attempts as numbers, partitions ahead of time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from authsvc.adapters.postgres.selftest import ensure_partitions
+from authsvc.core.canonical import Json
+from authsvc.core.errors import AuthsvcError
+from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.principal import ANONYMOUS, SYSTEM
+from authsvc.operations.deps import Deps
+
+FLUSH_SECONDS = 60
+PARTITIONS_EVERY = 60 * 12
+"""Flushes between two looks at the partitions: twice a day."""
+MAX_FLUSHED = 200
+
+_log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterator[None]:
+    """Log the start, run the rounds, and log the stop; a stop that cannot be logged is not waited for."""
+    about: dict[str, Json] = {"node": node, "version": version}
+    by = Requester(SYSTEM)
+    await deps.journal.record(
+        Event(Kind.SERVICE_STARTED, deps.now(), deps.new_nonce(), by, body=about), revision=None
+    )
+    rounds = asyncio.create_task(_go_round(deps))
+    try:
+        yield
+    finally:
+        rounds.cancel()
+        await asyncio.wait({rounds})
+        stopped = Event(Kind.SERVICE_STOPPED, deps.now(), deps.new_nonce(), by, body=about)
+        with suppress(AuthsvcError, TimeoutError):
+            async with asyncio.timeout(2):
+                await flush_throttled(deps)
+                await deps.journal.record(stopped, revision=None)
+
+
+async def flush_throttled(deps: Deps) -> None:
+    """Tell the log, in one event each, how many requests of an address were turned away before they were evaluated."""
+    for what, address, count in deps.throttle.take_turned_away(MAX_FLUSHED):
+        body: dict[str, Json] = {"what": what, "count": count}
+        by = Requester(ANONYMOUS, address=address or None)
+        event = Event(Kind.AUTH_THROTTLED, deps.now(), deps.new_nonce(), by, Outcome.REFUSED, body)
+        await deps.journal.record(event, revision=None)
+
+
+async def _go_round(deps: Deps) -> None:
+    count = 0
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        count += 1
+        try:
+            await flush_throttled(deps)
+            if count % PARTITIONS_EVERY == 0:
+                async with deps.database.hot_read() as connection:
+                    await ensure_partitions(connection)
+        except AuthsvcError as error:
+            _log.error("background.failed", error=type(error).__name__)

@@ -1,0 +1,119 @@
+"""Serving: prepare everything, then keep the database and the workers running until told to stop.
+
+Synchronous, in the main thread of the parent process: the embedded server and the workers die with that very thread.
+"""
+
+import asyncio
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from authsvc.adapters.embedded.server import EmbeddedServer
+from authsvc.adapters.postgres.migrate import upgrade
+from authsvc.adapters.workers import Workers, listen, this_python
+from authsvc.core.errors import StartupError
+from authsvc.operations.bootstrap import Bootstrapped, FirstStart, bootstrap
+from authsvc.operations.deps import Deps
+from authsvc.operations.export_keys import export_bundle
+
+LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to serve. `data_dir` None: the database is somebody else's, and migrated. `owner_url` is asked for when needed."""
+
+    host: str
+    port: int
+    workers: int
+    data_dir: Path
+    is_embedded: bool
+    first: FirstStart
+    environment: Mapping[str, str]
+    owner_url: Callable[[], str]
+    open_deps: Callable[[], AbstractAsyncContextManager[Deps]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a person is told once everything is prepared; `bundles` are the files for registries, by service."""
+
+    bootstrapped: Bootstrapped
+    bundles: Mapping[str, Path]
+
+
+def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code. Raises StartupError instead of starting half."""
+    stopping = _Stopping()
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listen(plan))
+        server = EmbeddedServer(plan.data_dir) if plan.is_embedded else None
+        if server is not None:
+            stack.enter_context(server)
+            upgrade(plan.owner_url())
+        announce(asyncio.run(prepare(plan)))
+        metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-metrics-"))
+        environment = {**plan.environment, "PROMETHEUS_MULTIPROC_DIR": metrics}
+        workers = Workers([*this_python(), "worker"], listening, plan.workers, environment)
+        workers.start()
+        stack.callback(workers.stop)
+        while not stopping.wait(LOOK_SECONDS):
+            if server is not None:
+                server.ensure_running()
+            code = workers.keep_running()
+            if code is not None:
+                return code
+    return 0
+
+
+async def prepare(plan: Plan) -> Ready:
+    """Bootstrap, and write the certificates that registries are to trust where their operator finds them."""
+    async with plan.open_deps() as deps:
+        bootstrapped = await bootstrap(deps, plan.first)
+        folder = plan.data_dir / "registries"
+        folder.mkdir(parents=True, exist_ok=True)
+        bundles = {}
+        for number, service in enumerate(bootstrapped.services):
+            path = folder / f"{_file_name(service.name, number)}.pem"
+            path.write_text(await export_bundle(deps, service.name), encoding="ascii")
+            bundles[service.name] = path.absolute()
+    return Ready(bootstrapped, bundles)
+
+
+def _file_name(service: str, number: int) -> str:
+    """Return the service's name where it can be a file's, else a number."""
+    return service if service.replace("-", "").replace(".", "").isalnum() else f"service-{number}"
+
+
+def _listen(plan: Plan) -> socket.socket:
+    try:
+        return listen(plan.host, plan.port)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {plan.host}:{plan.port}: {error.strerror}; set AUTHSVC_HOST and AUTHSVC_PORT"
+        ) from error
+
+
+class _Stopping:
+    """Turns the two signals into something to wait for."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._asked = True
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether to stop, after `seconds` at most."""
+        if not self._asked:
+            time.sleep(seconds)
+        return self._asked

@@ -1,0 +1,180 @@
+"""Settings in, Deps out: the only module that builds things."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import psycopg
+
+from authsvc.adapters import http_server
+from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
+from authsvc.adapters.keys.folder import KeyFolder, KeySet
+from authsvc.adapters.keys.ring import KeyRing
+from authsvc.adapters.metrics import (
+    HASHING_BUSY,
+    JOURNAL_WAITING,
+    METRICS_TYPE,
+    exposition,
+    observe_batch,
+    observe_token,
+)
+from authsvc.adapters.passwords import PasswordHasher
+from authsvc.adapters.postgres.database import Database
+from authsvc.adapters.postgres.journal import Journal
+from authsvc.adapters.postgres.log import Epoch, Seal, open_epoch
+from authsvc.adapters.postgres.memory import PolicyMemory
+from authsvc.adapters.postgres.migrate import check_migrated, upgrade
+from authsvc.adapters.postgres.selftest import check_database, ensure_partitions
+from authsvc.config import Settings
+from authsvc.core.credential import SECRET_ALPHABET, SECRET_LENGTH
+from authsvc.core.errors import StartupError
+from authsvc.core.note import Checkpoint, VerifierKey, sign_note
+from authsvc.core.service import Algorithm
+from authsvc.operations.deps import Deps
+
+__all__ = ["METRICS_TYPE", "exposition", "observe_token", "upgrade"]
+
+CONNECT_SECONDS = 5
+_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def now() -> datetime:
+    """Return the time, which everything else is given."""
+    return datetime.now(UTC)  # noqa: TID251 - the clock itself
+
+
+def new_id() -> str:
+    """Return 80 random bits as an id."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
+
+
+def new_nonce() -> str:
+    """Return 64 random bits for an event; its token's id ends with it."""
+    return secrets.token_urlsafe(8)
+
+
+def new_secret() -> str:
+    """Return 238 random bits in base 62."""
+    return "".join(secrets.choice(SECRET_ALPHABET) for _ in range(SECRET_LENGTH))
+
+
+def node_name() -> str:
+    """Return what this process is called in the log."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def application_url(settings: Settings) -> str:
+    """Return the application role's URL, of the embedded server where none is set."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return Cluster(settings.data_dir).url(ClusterRole.APP)
+
+
+def owner_url(settings: Settings) -> str:
+    """Return the owner role's URL, for migrations; raises StartupError when it is needed and not set."""
+    if settings.owner_database_url is not None:
+        return settings.owner_database_url.get_secret_value()
+    if settings.database_url is not None:
+        raise StartupError("set AUTHSVC_OWNER_DATABASE_URL: migrations run as the owner of the database")
+    return Cluster(settings.data_dir).url(ClusterRole.OWNER)
+
+
+def load_keys(settings: Settings) -> tuple[KeyFolder, KeySet]:
+    """Return the key folder and what it holds, created where anything is missing."""
+    folder = KeyFolder(settings.keys_path)
+    folder.create_missing(algorithms={Algorithm.ES256}, now=now())
+    return folder, folder.load()
+
+
+def make_seal(keys: KeySet) -> Seal:
+    """Return the function that signs checkpoints with the audit key, under the origin's name."""
+
+    def seal(checkpoint: Checkpoint) -> str:
+        key = VerifierKey(checkpoint.origin, keys.audit.public_bytes)
+        return sign_note(checkpoint.to_text(), key=key, sign=keys.audit.sign)
+
+    return seal
+
+
+@asynccontextmanager
+async def open_deps(
+    settings: Settings, *, durable: bool = True, clock: Callable[[], datetime] = now
+) -> AsyncIterator[Deps]:
+    """Build everything on a database that has passed its self-test, with the journal running, and take it down again.
+
+    Raises StartupError, in one line that says what to do, for a database, a folder or a key that must not be worked with.
+    """
+    folder, keys = load_keys(settings)
+    url, seal = application_url(settings), make_seal(keys)
+    epoch = await _check(url, keys, durable=durable)
+    hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
+    signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
+    async with Database(url, epoch=epoch, seal=seal, now=clock, new_nonce=new_nonce) as database:
+        journal = Journal(database.connect, epoch=epoch, seal=seal, observe=observe_batch)
+        JOURNAL_WAITING.set_function(lambda: journal.waiting)
+        HASHING_BUSY.set_function(lambda: hasher.busy)
+        running = asyncio.create_task(journal.run())
+        try:
+            yield Deps(
+                database=database,
+                memory=PolicyMemory(database.hot_read),
+                journal=journal,
+                keys=KeyRing(folder, keys),
+                digest=keys.digest,
+                hasher=hasher,
+                signing_threads=signing_threads,
+                now=clock,
+                new_id=new_id,
+                new_nonce=new_nonce,
+                new_secret=new_secret,
+                issuer=settings.issuer,
+                token_ttl_seconds=settings.token_ttl_seconds,
+            )
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+            hasher.close()
+            signing_threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _check(url: str, keys: KeySet, *, durable: bool) -> Epoch:
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS
+        )
+    except psycopg.OperationalError as error:
+        raise StartupError(
+            "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
+        ) from error
+    try:
+        await check_migrated(connection)
+        await ensure_partitions(connection)
+        await check_database(connection, durable=durable)
+        return await open_epoch(connection, public=keys.audit.public_bytes, name=f"authsvc-{new_id()[:8]}")
+    finally:
+        await connection.close()
+
+
+def embedded_url(settings: Settings, role: str) -> str:
+    """Return the embedded server's URL for `app`, `owner`, `auditor` or `superuser`."""
+    return Cluster(settings.data_dir).url(ClusterRole[role.upper()])
+
+
+def run_worker(settings: Settings, application: str, descriptor: int) -> None:
+    """Serve the application that an import string names, on an inherited socket."""
+    http_server.run_worker(
+        application,
+        descriptor,
+        tls_cert=None if settings.tls_cert_file is None else str(settings.tls_cert_file),
+        tls_key=None if settings.tls_key_file is None else str(settings.tls_key_file),
+    )
+
+
+def audit_public_key(settings: Settings) -> bytes:
+    """Return the public half of the audit key in KEYS_DIR; raises StartupError when the folder does not hold it."""
+    return KeyFolder(settings.keys_path).load().audit.public_bytes
