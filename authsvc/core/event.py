@@ -5,7 +5,7 @@ An entry is the canonical JSON of one event; its bytes are what is hashed and st
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -173,7 +173,7 @@ class IndexRow:
     kind: str
     outcome: str
     actor: str
-    project: str | None
+    projects: tuple[str, ...]
     repositories: tuple[str, ...]
     actions: tuple[str, ...]
     address: str | None
@@ -234,22 +234,9 @@ def index_entry(entry: Mapping[str, Json]) -> IndexRow:
 
 
 def _index(entry: Mapping[str, Json]) -> IndexRow:
-    repositories: dict[str, None] = {}
-    actions: set[str] = set()
-    for grant in _objects(entry.get("grants", [])):
-        name = str(grant["name"])
-        if grant["type"] == "repository" and _INDEXED_NAME.fullmatch(name) is not None:
-            repositories[name] = None
-        granted = grant.get("granted", {})
-        if not isinstance(granted, Mapping):
-            raise TypeError
-        actions.update(granted)
-    state = entry.get("state", {})
-    if not isinstance(state, Mapping):
-        raise TypeError
-    actor = entry["actor"]
-    time = entry["time"]
-    if not isinstance(actor, Mapping) or not isinstance(time, int):
+    repositories, actions = _index_grants(_objects(entry.get("grants", [])))
+    state, actor, time = entry.get("state", {}), entry["actor"], entry["time"]
+    if not isinstance(state, Mapping) or not isinstance(actor, Mapping) or not isinstance(time, int):
         raise TypeError
     address = entry.get("address")
     return IndexRow(
@@ -257,20 +244,36 @@ def _index(entry: Mapping[str, Json]) -> IndexRow:
         kind=str(entry["kind"]),
         outcome=str(entry["outcome"]),
         actor=str(actor["name"]),
-        project=_project(repositories, state),
+        projects=_projects(repositories, state),
         repositories=tuple(repositories),
         actions=tuple(sorted(actions)),
         address=None if address is None else str(address),
     )
 
 
-def _project(repositories: Mapping[str, None], state: Mapping[str, Json]) -> str | None:
-    """Return the project of the first repository, or the one that a change names."""
-    for name in repositories:
-        repository = parse_repository(name)
-        return None if repository is None else repository.project
+def _index_grants(grants: Iterable[Mapping[str, Json]]) -> tuple[list[str], set[str]]:
+    """Return the repositories that grants are about, by the names they are known under here, and the actions granted."""
+    repositories: dict[str, None] = {}
+    actions: set[str] = set()
+    for grant in grants:
+        name = str(grant.get("as", grant["name"]))
+        if grant["type"] == "repository" and _INDEXED_NAME.fullmatch(name) is not None:
+            repositories[name] = None
+        granted = grant.get("granted", {})
+        if not isinstance(granted, Mapping):
+            raise TypeError
+        actions.update(granted)
+    return list(repositories), actions
+
+
+def _projects(repositories: Iterable[str], state: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return the projects of the repositories and the one that a change names, sorted."""
+    parsed = [parse_repository(name) for name in repositories]
+    projects = {repository.project for repository in parsed if repository is not None}
     project = state.get("project")
-    return None if project is None else str(project)
+    if project is not None:
+        projects.add(str(project))
+    return tuple(sorted(projects))
 
 
 def _objects(value: Json) -> list[Mapping[str, Json]]:

@@ -47,7 +47,7 @@ def parse_scope(text: str) -> Scope | None:
     name, separator, action_list = rest.rpartition(":")
     matched = _TYPE.fullmatch(type_)
     actions = sorted({action for action in action_list.split(",") if action})
-    if not (separator and name and actions) or matched is None:
+    if not (separator and name.isprintable() and name and actions) or matched is None:
         return None
     if any(_ACTION.fullmatch(action) is None for action in actions):
         return None

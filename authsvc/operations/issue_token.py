@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from authsvc.adapters.keys.signing import SigningKey
-from authsvc.core.claims import make_claims
+from authsvc.core.claims import Claims, make_claims
 from authsvc.core.credential import CredentialKind
 from authsvc.core.decide import Circumstances, Grant, decide
 from authsvc.core.errors import Fault, InvalidInputError, UnavailableError, UnknownServiceError
@@ -18,12 +18,16 @@ from authsvc.operations.create_refresh_token import create_refresh_token
 from authsvc.operations.deps import Deps
 from authsvc.operations.refuse_token import record_refused
 from authsvc.operations.share_anonymous import SharedKey, SharedToken
-from authsvc.operations.sign_token import sign_token
+from authsvc.operations.sign_token import sign_token, token_size
 from authsvc.operations.throttle import address_key
 from authsvc.operations.token_events import describe_issued
 from authsvc.operations.token_request import IssuedToken, TokenRequest, requester_of
 
 MAX_SCOPES = 100
+MAX_SCOPE_TEXT = 12_000
+FEW_SCOPES = 6
+MAX_TOKEN = 7 * 1024
+"""Characters of a token: with a header line around it, it must pass through proxies that stop at 8 KiB (A4.74)."""
 MAX_ROUNDS = 20
 """Rounds of catching up; each means that policy changed while the request was decided."""
 
@@ -83,6 +87,7 @@ async def _try_to_issue(
         expires_at=expires_at,
         grants=grants,
     )
+    _check_size(claims, key, service)
     event = describe_issued(
         deps,
         requester_of(request, who),
@@ -91,7 +96,7 @@ async def _try_to_issue(
         grants=grants,
         odd=parsed.odd,
         key_id=key.kid_id,
-        service=service.name,
+        service=service,
         client=request.client,
         revision=revision,
     )
@@ -109,9 +114,20 @@ async def _try_to_issue(
 
 
 def _read_scopes(request: TokenRequest) -> ParsedScopes:
-    if len(split_scopes(request.scopes)) > MAX_SCOPES:
-        raise InvalidInputError(Fault("scope", f"more than {MAX_SCOPES} scopes in one request"))
-    return parse_scopes(request.scopes)
+    asked = split_scopes(request.scopes)
+    if len(asked) > MAX_SCOPES or sum(len(scope.encode()) for scope in asked) > MAX_SCOPE_TEXT:
+        raise InvalidInputError(
+            Fault("scope", f"more than {MAX_SCOPES} scopes, or {MAX_SCOPE_TEXT} bytes of them")
+        )
+    return parse_scopes(asked)
+
+
+def _check_size(claims: Claims, key: SigningKey, service: Service) -> None:
+    """Raise InvalidInputError when the token would not fit a header; with a few scopes it always does."""
+    if len(claims.access) > FEW_SCOPES and token_size(claims, key=key, header=service.header) > MAX_TOKEN:
+        raise InvalidInputError(
+            Fault("scope", "the token for all of these would not fit a header: ask for fewer at a time")
+        )
 
 
 def _shared_key(request: TokenRequest, parsed: ParsedScopes) -> SharedKey | None:

@@ -5,12 +5,22 @@ import base64
 import json
 
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.core.claims import Claims
 from authsvc.core.event import TokenIssued
 from authsvc.core.recorded import Recorded
 from authsvc.core.service import Algorithm, HeaderProfile
 from authsvc.operations.deps import Deps
 
+SIGNATURE_CHARACTERS = 512
+"""Of the longest signature, RSA with 3072 bits."""
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def token_size(claims: Claims, *, key: SigningKey, header: HeaderProfile) -> int:
+    """Return about how many characters the token of these claims will have."""
+    payload = len(_encode(claims.payload("1.9007199254740991.12345678901"))) * 4 // 3
+    return len(key.encoded_header(header)) + payload + SIGNATURE_CHARACTERS
 
 
 async def sign_token(deps: Deps, recorded: Recorded, *, key: SigningKey, header: HeaderProfile) -> str:

@@ -7,6 +7,7 @@ from authsvc.core.canonical import Json
 from authsvc.core.claims import Claims
 from authsvc.core.decide import RULE_VERSION, Grant, Verdict
 from authsvc.core.event import Event, Kind, Outcome, Requester, TokenIssued
+from authsvc.core.service import Service
 from authsvc.operations.deps import Deps
 
 MAX_ODD = 8
@@ -22,7 +23,7 @@ def describe_issued(
     grants: Sequence[Grant],
     odd: Sequence[str],
     key_id: str,
-    service: str,
+    service: Service,
     client: str | None,
     revision: int,
 ) -> TokenIssued:
@@ -30,10 +31,10 @@ def describe_issued(
     body: dict[str, Json] = {
         "rule": RULE_VERSION,
         "revision": revision,
-        "service": service,
+        "service": service.name,
         "key": key_id,
         "token": claims.entry(),
-        "grants": [describe_grant(grant) for grant in grants],
+        "grants": [describe_grant(grant, service) for grant in grants],
     }
     if odd:
         body["odd"] = [text[:MAX_ODD_LENGTH] for text in odd[:MAX_ODD]]
@@ -54,13 +55,19 @@ def describe_refused(
     return Event(Kind.TOKEN_REFUSED, deps.now(), deps.new_nonce(), by, Outcome.REFUSED, body)
 
 
-def describe_grant(grant: Grant) -> dict[str, Json]:
-    """Return a grant as the log keeps it: each action with the id of the binding, or the visibility, that decided it."""
+def describe_grant(grant: Grant, service: Service) -> dict[str, Json]:
+    """Return a grant as the log keeps it: each action with the id of the binding, or the visibility, that decided it.
+
+    `as` is the name that the rule was asked about, where the service's names have a prefix that it does not see.
+    """
     described: dict[str, Json] = {
         "type": grant.scope.type,
         "name": grant.scope.name,
         "asked": list(grant.scope.actions),
     }
+    matched = grant.scope.name.removeprefix(service.name_prefix)
+    if matched != grant.scope.name:
+        described["as"] = matched
     granted: dict[str, Json] = {v.action: _basis(v) for v in grant.verdicts if v.allowed}
     refused: dict[str, Json] = {v.action: v.reason for v in grant.verdicts if not v.allowed}
     if granted:

@@ -24,7 +24,7 @@ CREATE TABLE users (
     created_at timestamptz NOT NULL
 );
 COMMENT ON COLUMN users.name_key IS 'the name without case: no two users look alike by case';
-COMMENT ON COLUMN users.credential_version IS 'raised with every change of password; refresh tokens made under an older one are dead';
+COMMENT ON COLUMN users.credential_version IS 'raised with every change of password; what was obtained under an older one is dead';
 
 CREATE TABLE groups (
     id text COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z2-7]{16}$'),
@@ -42,7 +42,8 @@ CREATE INDEX group_members_user ON group_members (user_id);
 
 CREATE TABLE projects (
     id text COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z2-7]{16}$'),
-    name text COLLATE "C" NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 128 AND name <> 'system' AND name !~ '[^a-z0-9._-]'),
+    name text COLLATE "C" NOT NULL UNIQUE
+        CHECK (length(name) BETWEEN 1 AND 128 AND name <> 'system' AND name !~ '[^a-z0-9._-]'),
     visibility text NOT NULL DEFAULT 'private' CHECK (visibility IN ('private', 'internal', 'public')),
     description text NOT NULL DEFAULT '' CHECK (length(description) <= 2000),
     version bigint NOT NULL DEFAULT 1,
@@ -168,10 +169,12 @@ GRANT USAGE ON SCHEMA public TO authsvc_app, authsvc_auditor;
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     users, groups, group_members, projects, robots, credentials, roles, bindings, services, service_names, signing_keys
     TO authsvc_app;
-GRANT SELECT ON groups, group_members, projects, robots, roles, bindings, services, service_names, signing_keys TO authsvc_auditor;
-GRANT SELECT (id, name, name_key, email, display_name, disabled, credential_version, version, created_at) ON users TO authsvc_auditor;
-GRANT SELECT (id, kind, user_id, robot_id, label, slot, limits, cidrs, parent_id, owner_version, service, client, expires_at, created_at)
-    ON credentials TO authsvc_auditor;
+GRANT SELECT ON groups, group_members, projects, robots, roles, bindings, services, service_names, signing_keys
+    TO authsvc_auditor;
+GRANT SELECT (id, name, name_key, email, display_name, disabled, credential_version, version, created_at) ON users
+    TO authsvc_auditor;
+GRANT SELECT (id, kind, user_id, robot_id, label, slot, limits, cidrs, parent_id, owner_version, service, client,
+    expires_at, created_at) ON credentials TO authsvc_auditor;
 GRANT SELECT ON alembic_version TO authsvc_app, authsvc_auditor;
 """
 

@@ -24,16 +24,17 @@ CREATE TABLE log (
     kind text COLLATE "C" NOT NULL,
     outcome text COLLATE "C" NOT NULL,
     actor text COLLATE "C" NOT NULL,
-    project text COLLATE "C",
+    projects text[] COLLATE "C" NOT NULL,
     repositories text[] COLLATE "C" NOT NULL,
     actions text[] COLLATE "C" NOT NULL,
     address inet,
     entry bytea NOT NULL CHECK (length(entry) BETWEEN 2 AND 49152),
     PRIMARY KEY (seq, time)
 ) PARTITION BY RANGE (time);
-COMMENT ON TABLE log IS 'one row an event; seq is the leaf index in the Merkle tree, entry the hashed bytes, the rest an index over them';
+COMMENT ON TABLE log IS 'one row an event; seq is the leaf index in the tree, entry the hashed bytes, the rest an index';
 CREATE INDEX log_actor ON log (actor, seq);
 CREATE INDEX log_repositories ON log USING gin (repositories);
+CREATE INDEX log_projects ON log USING gin (projects);
 
 CREATE TABLE batches (
     prev bigint PRIMARY KEY CHECK (prev >= 0),
@@ -47,8 +48,8 @@ CREATE TABLE batches (
     checkpoint text NOT NULL,
     CONSTRAINT batches_grow CHECK (entries > 0 AND size = prev + entries)
 );
-COMMENT ON TABLE batches IS 'one row a commit; prev is the tree size before it, so that a size has one child at most; insert-only';
-COMMENT ON COLUMN batches.revision IS 'the policy revision after the batch: the sequence number of the newest event that changed policy';
+COMMENT ON TABLE batches IS 'one row a commit; prev is the size of the tree before it, so that a size has one child; insert-only';
+COMMENT ON COLUMN batches.revision IS 'the policy revision after the batch: the seq of the newest event that changed policy';
 """
 
 _GUARDS = """
@@ -60,9 +61,11 @@ END $$;
 CREATE FUNCTION guard_table(guarded regclass, guard_rows boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF guard_rows THEN
-        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION refuse_change()', guarded);
+        EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %s'
+                       ' FOR EACH ROW EXECUTE FUNCTION refuse_change()', guarded);
     END IF;
-    EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', guarded);
+    EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %s'
+                   ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', guarded);
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER append_only', guarded);
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER no_truncate', guarded);
 END $$;
@@ -111,4 +114,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: a log is not undone."""
-    raise NotImplementedError("the log cannot be dropped by a migration; drop the database if that is what you want")
+    raise NotImplementedError(
+        "the log cannot be dropped by a migration; drop the database if that is what you want"
+    )

@@ -109,7 +109,7 @@ def test_columns_can_be_stored(written: Event) -> None:
 
 
 def test_columns_by_example() -> None:
-    """Repositories in the order asked, granted actions sorted, the first repository's project, the actor's name, the address."""
+    """Repositories in the order asked, granted actions sorted, their projects, the actor's name, the address."""
     grants: list[Json] = [
         grant("acme/app", "push", "pull"),
         grant("catalog", "*", type_="registry"),
@@ -122,7 +122,7 @@ def test_columns_by_example() -> None:
         kind="token.issued",
         outcome="partial",
         actor="alice",
-        project="acme",
+        projects=("acme", "library"),
         repositories=("acme/app", "lib"),
         actions=("*", "delete", "pull", "push"),
         address="10.0.0.5",
@@ -130,21 +130,21 @@ def test_columns_by_example() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "project"),
+    ("body", "projects"),
     [
-        ({}, None),
-        ({"grants": [grant("app")]}, "library"),
-        ({"grants": [grant("Acme/App")]}, None),
-        ({"grants": [grant("catalog", type_="registry")]}, None),
-        ({"state": {"project": "acme"}}, "acme"),
-        ({"state": {"project": None}}, None),
+        ({}, ()),
+        ({"grants": [grant("app")]}, ("library",)),
+        ({"grants": [grant("Acme/App")]}, ()),
+        ({"grants": [grant("catalog", type_="registry")]}, ()),
+        ({"state": {"project": "acme"}}, ("acme",)),
+        ({"state": {"project": None}}, ()),
     ],
 )
-def test_the_project_is_the_repository_s_or_the_change_s(
-    body: Mapping[str, Json], project: str | None
+def test_projects_are_the_repositories_and_the_change_s(
+    body: Mapping[str, Json], projects: tuple[str, ...]
 ) -> None:
-    """An event is about the project of its first repository, or the one that a change names, or none."""
-    assert encode_event(event(body))[1].project == project
+    """An event is about the projects of its repositories and the one that a change names."""
+    assert encode_event(event(body))[1].projects == projects
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "acme/a b", "acme/é", "a" * 513, "acme/app\n"])
@@ -260,7 +260,7 @@ def test_a_change_says_what_caches_drop() -> None:
     entry, row = encode_event(change)
     read = canonical.decode(entry)
     assert things_of(read) == things
-    assert (read["state"], read["rule"], row.project) == (state, 1, "acme")
+    assert (read["state"], read["rule"], row.projects) == (state, 1, ("acme",))
     assert things_of(sound) == ()
 
 

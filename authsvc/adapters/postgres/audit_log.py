@@ -14,11 +14,13 @@ async def list_events(
     c = log.c
     statement = select(c.seq, c.entry)
     for column, value in (
-        (c.actor, wanted.actor), (c.kind, wanted.kind), (c.project, wanted.project), (c.outcome, wanted.outcome),
+        (c.actor, wanted.actor), (c.kind, wanted.kind), (c.outcome, wanted.outcome),
         (c.address, wanted.address), (c.seq, wanted.seq),
     ):  # fmt: skip
         if value is not None:
             statement = statement.where(column == value)
+    if wanted.project is not None:
+        statement = statement.where(c.projects.contains([wanted.project]))
     if wanted.repository is not None:
         statement = statement.where(c.repositories.contains([wanted.repository]))
     if wanted.action is not None:

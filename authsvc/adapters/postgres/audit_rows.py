@@ -13,7 +13,7 @@ from authsvc.core.verify import BatchRow, LogRow
 
 _ROWS = 2_000
 
-_LOG = "SELECT seq, time, kind, outcome, actor, project, repositories, actions, address, entry FROM log ORDER BY seq"
+_LOG = "SELECT seq, time, kind, outcome, actor, projects, repositories, actions, address, entry FROM log ORDER BY seq"
 _BATCHES = (
     "SELECT prev, size, entries, root, frontier, revision, epoch, checkpoint FROM batches ORDER BY prev"
 )
@@ -55,13 +55,13 @@ def _stream(connection: psycopg.Connection[Any], name: str, statement: str) -> I
 
 
 def _log_row(row: Any) -> LogRow:
-    seq, time, kind, outcome, actor, project, repositories, actions, address, entry = row
+    seq, time, kind, outcome, actor, projects, repositories, actions, address, entry = row
     index = IndexRow(
         time=time,
         kind=kind,
         outcome=outcome,
         actor=actor,
-        project=project,
+        projects=tuple(projects),
         repositories=tuple(repositories),
         actions=tuple(actions),
         address=None if address is None else str(address),

@@ -76,13 +76,14 @@ _APPEND = f"""
 WITH locked AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({LOG_LOCK}) FROM set_config('lock_timeout', '2000', true)
 ), entries AS (
-    INSERT INTO log (seq, time, kind, outcome, actor, project, repositories, actions, address, entry)
-    SELECT %(prev)s + line.n - 1, line.time, line.kind, line.outcome, line.actor, line.project,
-           string_to_array(line.repositories, ' '), string_to_array(line.actions, ' '), line.address::inet, line.entry
+    INSERT INTO log (seq, time, kind, outcome, actor, projects, repositories, actions, address, entry)
+    SELECT %(prev)s + line.n - 1, line.time, line.kind, line.outcome, line.actor,
+           string_to_array(line.projects, ' '), string_to_array(line.repositories, ' '),
+           string_to_array(line.actions, ' '), line.address::inet, line.entry
     FROM locked, unnest(
         %(times)b::timestamptz[], %(kinds)b::text[], %(outcomes)b::text[], %(actors)b::text[], %(projects)b::text[],
         %(repositories)b::text[], %(actions)b::text[], %(addresses)b::text[], %(entries)b::bytea[]
-    ) WITH ORDINALITY AS line(time, kind, outcome, actor, project, repositories, actions, address, entry, n)
+    ) WITH ORDINALITY AS line(time, kind, outcome, actor, projects, repositories, actions, address, entry, n)
     RETURNING 1
 ), batch AS (
     INSERT INTO batches (prev, size, entries, root, frontier, revision, epoch, checkpoint)
@@ -139,7 +140,7 @@ async def append_batch(connection: Connection, batch: Batch, epoch: Epoch) -> No
             "kinds": [row.kind for row in rows],
             "outcomes": [row.outcome for row in rows],
             "actors": [row.actor for row in rows],
-            "projects": [row.project for row in rows],
+            "projects": [" ".join(row.projects) for row in rows],
             "repositories": [" ".join(row.repositories) for row in rows],
             "actions": [" ".join(row.actions) for row in rows],
             "addresses": [row.address for row in rows],

@@ -4,7 +4,6 @@ A test compares the two.
 """
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -16,7 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import CIDR, INET
+from sqlalchemy.dialects.postgresql import ARRAY, CIDR, INET
 
 metadata = MetaData()
 
@@ -180,7 +179,7 @@ log = Table(
     Column("kind", Text, nullable=False),
     Column("outcome", Text, nullable=False),
     Column("actor", Text, nullable=False),
-    Column("project", Text),
+    Column("projects", ARRAY(Text), nullable=False),
     Column("repositories", ARRAY(Text), nullable=False),
     Column("actions", ARRAY(Text), nullable=False),
     Column("address", INET),

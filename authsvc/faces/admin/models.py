@@ -12,6 +12,7 @@ from authsvc.core.repository import Pattern, parse_pattern
 from authsvc.core.service import Algorithm, HeaderProfile
 
 MAX_ITEMS = 64
+MIN_YEAR, MAX_YEAR = 1971, 2199
 
 
 def _plain(value: str) -> str:
@@ -48,6 +49,8 @@ def _limits(value: object) -> tuple[Limit, ...]:
 
 
 def _utc(value: datetime) -> datetime:
+    if not MIN_YEAR <= value.year <= MAX_YEAR:
+        raise ValueError(f"must lie in the years {MIN_YEAR} to {MAX_YEAR}")
     return value.astimezone(UTC)
 
 

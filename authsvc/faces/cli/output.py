@@ -19,6 +19,8 @@ class Form(StrEnum):
     JSON = "json"
 
 
+_WIDE = 4096
+
 FormOption = Annotated[Form, typer.Option("-o", "--output", help="table for people, json for machines.")]
 
 
@@ -33,8 +35,9 @@ def show(rows: Sequence[Mapping[str, Json]], form: Form) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in columns))
-    # As wide as it must be when nobody looks at it on a screen.
-    console = Console(markup=False, highlight=False, soft_wrap=False)
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE  # nothing to fit into, and whoever reads it by program wants whole lines
     console.print(table if rows else "nothing")
 
 
