@@ -1,0 +1,43 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: help run test check bench campaign lock clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/installed: requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/installed ## Start the service on a Postgres of its own; data in ./data
+	$(BIN)/authsvc serve
+
+test: .venv/installed ## Run every test, on real Postgres, registry and clients
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+
+check: .venv/installed ## Run the linters, the type checker and the architecture's contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
+	$(BIN)/python -m bench
+
+campaign: .venv/installed ## Run the crash, cut and race tests at full count: about half an hour
+	AUTHSVC_CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/adapters/test_journal.py
+
+lock: ## Pin every dependency with hashes, in files without addresses (needs uv)
+	{ echo "# Pinned with hashes by 'make lock'; for the service alone."; \
+	  uv pip compile pyproject.toml --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --python-platform linux; } > requirements.txt
+	{ echo "# Pinned with hashes by 'make lock'; the service, its tests and its checks."; \
+	  uv pip compile pyproject.toml --group dev --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --python-platform linux; } > requirements-dev.txt
+
+clean: ## Remove what was built; data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
