@@ -15,6 +15,7 @@ from authsvc.adapters import http_server
 from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
 from authsvc.adapters.keys.folder import KeyFolder, KeySet
 from authsvc.adapters.keys.ring import KeyRing
+from authsvc.adapters.logs import configure_logs
 from authsvc.adapters.metrics import (
     HASHING_BUSY,
     JOURNAL_WAITING,
@@ -37,7 +38,7 @@ from authsvc.core.note import Checkpoint, VerifierKey, sign_note
 from authsvc.core.service import Algorithm
 from authsvc.operations.deps import Deps
 
-__all__ = ["METRICS_TYPE", "exposition", "observe_token", "upgrade"]
+__all__ = ["METRICS_TYPE", "configure_logs", "exposition", "observe_token", "upgrade"]
 
 CONNECT_SECONDS = 5
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"

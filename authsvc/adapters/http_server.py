@@ -2,11 +2,8 @@
 
 import asyncio
 import json
-import logging
-from typing import Any
 
 import httptools
-import structlog
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -84,7 +81,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def run_worker(app: str, descriptor: int, *, tls_cert: str | None, tls_key: str | None) -> None:
     """Serve the application that the import string `app` makes, on an inherited socket, until SIGTERM."""
-    configure_logs()
     config = uvicorn.Config(
         app,
         factory=True,
@@ -104,30 +100,3 @@ def run_worker(app: str, descriptor: int, *, tls_cert: str | None, tls_key: str 
         ssl_keyfile=tls_key,
     )
     uvicorn.Server(config).run()
-
-
-def configure_logs() -> None:
-    """Write one JSON object a line to standard output; only what code names is logged, never a request's own text."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(sort_keys=True),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(),
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-
-
-class _JsonFormatter(logging.Formatter):
-    """Renders what libraries log: the logger, the level and the type of an error, with its message but no values."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {"event": "library", "logger": record.name, "level": record.levelname.lower()}
-        line["message"] = record.getMessage()[:500]
-        if record.exc_info and record.exc_info[0] is not None:
-            line["error"] = record.exc_info[0].__name__
-        return json.dumps(line)

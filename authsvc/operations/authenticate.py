@@ -16,7 +16,6 @@ from authsvc.core.credential import (
     parse_secret,
 )
 from authsvc.core.decide import is_within
-from authsvc.core.errors import ThrottledError
 from authsvc.core.names import user_key
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
 from authsvc.core.principal import ANONYMOUS, Address, Binding, Limit, Principal, PrincipalKind
@@ -217,9 +216,7 @@ async def _is_right_password(
     if deps.wrong_passwords.holds(fingerprint, now):
         return False
     attempt = (user_key(name), address_key(address))
-    wait = deps.throttle.passwords.is_over(attempt, now)
-    if wait:
-        raise ThrottledError(wait)
+    deps.throttle.check_passwords(attempt, now)
     right = await deps.hasher.verify(password, None if user is None else user.password_hash)
     if right:
         deps.right_passwords.add(fingerprint, deps.now())

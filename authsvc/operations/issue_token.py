@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.core.claims import Claims, make_claims
 from authsvc.core.credential import CredentialKind
 from authsvc.core.decide import Circumstances, Grant, decide
@@ -28,6 +29,7 @@ MAX_SCOPE_TEXT = 12_000
 FEW_SCOPES = 6
 MAX_TOKEN = 7 * 1024
 """Characters of a token: with a header line around it, it must pass through proxies that stop at 8 KiB (A4.74)."""
+REFRESH_SECONDS = 3.0
 MAX_ROUNDS = 20
 """Rounds of catching up; each means that policy changed while the request was decided."""
 
@@ -176,6 +178,7 @@ async def _refresh_token(
     wanted = request.offline and service.refresh_tokens and who.principal.kind is not PrincipalKind.ANONYMOUS
     if not wanted or who.kind is CredentialKind.REFRESH:
         return None
-    return await create_refresh_token(
+    creating = create_refresh_token(
         deps, who, by=requester_of(request, who), service=service, client=request.client
     )
+    return await finish_within(REFRESH_SECONDS, creating)

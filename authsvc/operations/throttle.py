@@ -66,19 +66,23 @@ class Throttle:
     anonymous: Attempts = field(default_factory=lambda: Attempts(ANONYMOUS))
     turned_away: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
 
+    def check_passwords(self, attempt: tuple[str, str], now: datetime) -> None:
+        """Raise ThrottledError when an (account, address) has had enough wrong passwords lately."""
+        self._check(self.passwords, attempt, now, ("password", attempt[1]))
+
     def check_failures(self, key: tuple[str, str], now: datetime) -> None:
         """Raise ThrottledError when `key` has had enough refused credentials lately."""
-        self._check(self.failures, key, now)
+        self._check(self.failures, key, now, key)
 
     def admit_anonymous(self, key: tuple[str, str], now: datetime) -> None:
         """Count an anonymous request that needs an event of its own; raises ThrottledError when there were too many."""
-        self._check(self.anonymous, key, now)
+        self._check(self.anonymous, key, now, key)
         self.anonymous.count(key, now)
 
-    def _check(self, attempts: Attempts, key: tuple[str, str], now: datetime) -> None:
+    def _check(self, attempts: Attempts, key: tuple[str, str], now: datetime, told: tuple[str, str]) -> None:
         wait = attempts.is_over(key, now)
         if wait:
-            self.turn_away(*key)
+            self.turn_away(*told)
             raise ThrottledError(wait)
 
     def turn_away(self, what: str, address: str) -> None:

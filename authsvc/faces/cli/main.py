@@ -6,6 +6,7 @@ import typer
 
 from authsvc.core.errors import AuthsvcError
 from authsvc.faces.cli import audit, keys, server, setup
+from authsvc.wiring import configure_logs
 
 FAILED = 1
 
@@ -29,6 +30,7 @@ application.add_typer(audit.audit, name="audit")
 
 def main() -> None:
     """Run one command; what fails is told in lines that say what to do, on standard error."""
+    configure_logs()
     try:
         application()
     except AuthsvcError as error:
