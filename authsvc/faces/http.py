@@ -29,9 +29,12 @@ def header(headers: Headers, name: bytes) -> str | None:
 def agent_of(headers: Headers) -> str | None:
     """Return what the client says it is, cut and without control characters."""
     agent = header(headers, b"user-agent")
-    if agent is None:
-        return None
-    return "".join(character for character in agent[:MAX_AGENT] if character.isprintable())
+    return None if agent is None else printable(agent, MAX_AGENT)
+
+
+def printable(text: str, most: int) -> str:
+    """Return `text` cut to `most` characters, without those that would forge or break a line."""
+    return text[:most] if text.isprintable() else "".join(c for c in text[:most] if c.isprintable())
 
 
 def addresses_of(scope: Scope, trusted: Sequence[Network]) -> tuple[Address | None, str | None]:

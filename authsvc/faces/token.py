@@ -32,6 +32,7 @@ from authsvc.faces.http import (
     agent_of,
     answer,
     header,
+    printable,
     read_authorization,
     read_basic,
 )
@@ -143,7 +144,7 @@ class TokenEndpoint:
             address=address,
             peer=peer,
             agent=agent_of(headers),
-            client=None if client is None else client[:MAX_CLIENT],
+            client=None if client is None else printable(client, MAX_CLIENT),
             offline=offline,
         )
 

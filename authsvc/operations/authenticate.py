@@ -121,7 +121,7 @@ async def _by_name(
     kinds: frozenset[CredentialKind],
     service: Service | None,
 ) -> Authenticated | Refused:
-    if not secret or len(secret) > MAX_SECRET or len(name) > MAX_SECRET:
+    if not secret or max(len(secret), len(name)) > MAX_SECRET or not name.isprintable():
         return Refused(Refusal.UNREADABLE, _unknown(deps, name[:MAX_SECRET]), deps.memory.revision)
     if name in ("", IDENTITY_TOKEN_USER):
         return await _by_machine_secret(deps, None, secret, address, kinds & _NAMELESS, service)

@@ -58,6 +58,8 @@ async def _try_to_issue(
 ) -> IssuedToken | Refused | None:
     """Go through the request once; None when policy moved on meanwhile, and everything is to be asked again."""
     # 1. Read the request: which service is it for?
+    if not request.service.isprintable():
+        raise UnknownServiceError("unknown service: its name holds control characters")
     found = await deps.memory.service(request.service)
     service = found.value
     if service is None:
