@@ -61,7 +61,7 @@ _log = structlog.get_logger()
 
 
 class _TooLargeError(Exception):
-    """The query or the form is over its bound; the rest of it was not read."""
+    """The form is over its bound; the rest of it was not read."""
 
 
 class _UnsupportedError(Exception):
@@ -129,10 +129,10 @@ class TokenEndpoint:
 
     async def _read(self, scope: Scope, receive: Receive, *, posted: bool) -> TokenRequest:
         """Return the request as the operation takes it; on POST the form's values win, and the query holds no secrets."""
-        query = _parse(scope["query_string"], MAX_QUERY)
-        fields = _parse(await _read_form(scope, receive), MAX_FORM) if posted else query
+        query = _parse_query(scope["query_string"])
+        fields = _parse(await _read_form(scope, receive)) if posted else query
         headers = scope["headers"]
-        presented = _read_grant(fields) if posted else _read_get(scope, query)
+        presented = _read_post(scope, fields) if posted else _read_get(scope, query)
         offline = fields.one("access_type") == "offline" if posted else query.one("offline_token") == "true"
         address, peer = addresses_of(scope, self.trusted)
         service = fields.one("service")
@@ -149,10 +149,14 @@ class TokenEndpoint:
         )
 
 
-def _parse(data: bytes, most: int) -> _Fields:
+def _parse_query(data: bytes) -> _Fields:
+    if len(data) > MAX_QUERY:
+        raise InvalidInputError(Fault("query", f"more than {MAX_QUERY} bytes"))
+    return _parse(data)
+
+
+def _parse(data: bytes) -> _Fields:
     """Return the fields of a query or form; `+` is a space and `%2B` a plus (A2.52)."""
-    if len(data) > most:
-        raise _TooLargeError
     try:
         pairs = parse_qsl(data.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
@@ -189,6 +193,13 @@ def _read_get(scope: Scope, query: _Fields) -> Presented:
         # Informational only, and a contradiction is nobody's honest request (A2.43).
         return presented if user_key(account) == user_key(presented.name) else Unreadable()
     return presented
+
+
+def _read_post(scope: Scope, form: _Fields) -> Presented:
+    """Return what a POST presents: its grant. A scheme that is not taken here is refused, and not overlooked (A3.61)."""
+    presented = _read_grant(form)
+    authorization = read_authorization(scope["headers"])
+    return presented if authorization is None or authorization[0] == "basic" else Unreadable()
 
 
 def _read_grant(form: _Fields) -> Presented:

@@ -8,7 +8,6 @@ from typing import Any
 from authsvc.adapters.postgres.bindings import (
     delete_binding,
     find_binding_record,
-    find_role_record,
     find_subject,
     insert_binding,
     list_binding_records,
@@ -16,6 +15,7 @@ from authsvc.adapters.postgres.bindings import (
 )
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.projects import find_project_record
+from authsvc.adapters.postgres.roles import find_role_record
 from authsvc.core.errors import Fault, InvalidInputError
 from authsvc.core.permission import Role
 from authsvc.core.principal import Binding, Network

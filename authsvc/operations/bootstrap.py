@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from authsvc.adapters.postgres.bindings import find_role_record, insert_binding, insert_role
+from authsvc.adapters.postgres.bindings import insert_binding
 from authsvc.adapters.postgres.database import Change
+from authsvc.adapters.postgres.roles import find_role_record, insert_role
 from authsvc.adapters.postgres.services import insert_service, list_service_records
 from authsvc.adapters.postgres.users import insert_user, list_user_records
 from authsvc.core.errors import StartupError

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from authsvc.core.service import MIN_TOKEN_TTL
+
 SHARED_FOR = timedelta(seconds=5)
 MAX_SHARED = 10_000
 
@@ -42,6 +44,8 @@ class SharedTokens:
         shared = self._tokens.get(key)
         if shared is None or not shared.issued_at <= now < shared.issued_at + SHARED_FOR:
             return None
+        if shared.expires_at - now < timedelta(seconds=MIN_TOKEN_TTL):
+            return None  # clients take every token to live for that long
         return shared
 
     def add(self, key: SharedKey, token: SharedToken) -> None:

@@ -1,4 +1,4 @@
-"""Bindings and roles as stored."""
+"""Bindings as stored."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -9,8 +9,7 @@ from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.tables import bindings, group_members, groups, projects, robots, roles, users
 from authsvc.core.event import Kind
 from authsvc.core.names import user_key
-from authsvc.core.permission import Permission
-from authsvc.core.records import BindingRecord, RoleRecord, Subject
+from authsvc.core.records import BindingRecord, Subject
 from authsvc.core.repository import Pattern
 
 _SUBJECT_COLUMNS = {"user": bindings.c.user_id, "group": bindings.c.group_id, "robot": bindings.c.robot_id}
@@ -96,33 +95,6 @@ async def count_lasting_administrators(read: Read) -> int:
         select(func.count()).select_from(members.where(users.c.id.in_(direct.union(grouped))).subquery())
     )
     return 0 if row is None else int(row[0])
-
-
-async def insert_role(change: Change, record: RoleRecord) -> None:
-    """Store a new role."""
-    statement = insert(roles).values(
-        name=record.name,
-        permissions=[str(permission) for permission in record.permissions],
-        description=record.description,
-        built_in=record.built_in,
-        created_at=record.created_at,
-    )
-    await change.write(statement, Kind.ROLE_CREATED, state=record.state(), things=record.things())
-
-
-async def find_role_record(read: Read, name: str) -> RoleRecord | None:
-    """Return a role by name."""
-    c = roles.c
-    row = await read.row(
-        select(c.name, c.permissions, c.created_at, c.description, c.built_in, c.version).where(
-            c.name == name
-        )
-    )
-    if row is None:
-        return None
-    name, permissions, created_at, description, built_in, version = row
-    parsed = tuple(Permission(*text.split(":")) for text in permissions)
-    return RoleRecord(name, parsed, created_at, description, built_in, version)
 
 
 def _conditions(record: BindingRecord) -> dict[str, Any]:

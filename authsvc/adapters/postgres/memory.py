@@ -40,6 +40,8 @@ MAX_ENTRIES = 100_000
 MAX_REPLAY = 50_000
 """Entries of the log that a catch-up looks through; when policy is further behind, everything is forgotten instead."""
 LOAD_SECONDS = 4.0
+_NUL = "\0"
+"""Postgres' text cannot hold it: asking for a name with one would be an error of the database, and nothing is called so."""
 
 Reading = Callable[[], AbstractAsyncContextManager[Connection]]
 
@@ -85,6 +87,8 @@ class PolicyMemory:
     async def user(self, name: str) -> Known[User | None]:
         """Return a user by name, whatever its case."""
         key = user_key(name)
+        if _NUL in key:
+            return Known(None, self._revision)
         return await self._ask(_Key(_Question.USER, key), lambda c: find_user(c, key))
 
     async def principal_policy(self, principal: Principal) -> Known[PrincipalPolicy]:
@@ -102,6 +106,8 @@ class PolicyMemory:
         """Return the service of an audience; an empty name asks for the only service there is."""
         if not name:
             return await self._ask(_Key(_Question.SERVICE, ""), find_only_service)
+        if _NUL in name:
+            return Known(None, self._revision)
         return await self._ask(_Key(_Question.SERVICE, name), lambda c: find_service(c, name))
 
     async def active_key(self, algorithm: Algorithm, label: str) -> Known[str | None]:

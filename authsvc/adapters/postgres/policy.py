@@ -55,6 +55,8 @@ SELECT {_REVISION}, NOT o.disabled, 0, '{{}}'::text[], {_BINDINGS.format(whose="
 FROM (SELECT 1) AS one LEFT JOIN robots o ON o.id = %s
 """  # noqa: S608 - formatted from the constants above
 
+_GROUP_BINDINGS = f"SELECT {_BINDINGS.format(whose='b.group_id = %s')}"
+
 _PROJECT = f"SELECT {_REVISION}, (SELECT visibility FROM projects WHERE name = %s)"  # noqa: S608 - as above
 
 _SERVICE_COLUMNS = """s.name, s.issuer, s.algorithm, s.header, s.token_ttl_seconds, s.backdate_seconds, s.refresh_tokens,
@@ -69,7 +71,7 @@ FROM (SELECT 1) AS one LEFT JOIN service_names n ON n.name = %s LEFT JOIN servic
 
 _ONLY_SERVICE = f"""
 SELECT {_REVISION}, {_SERVICE_COLUMNS}
-FROM (SELECT min(name) AS name FROM services HAVING count(*) = 1) AS only JOIN services s USING (name)
+FROM (SELECT min(name) AS name FROM services HAVING count(*) = 1) AS sole JOIN services s USING (name)
 RIGHT JOIN (SELECT 1) AS one ON true
 """  # noqa: S608 - formatted from the constants above
 
@@ -180,6 +182,19 @@ async def find_principal_policy(connection: Connection, principal: Principal) ->
     depends.update(Thing("project", binding.project) for binding in bindings if binding.project is not None)
     policy = PrincipalPolicy(exists=True, enabled=enabled, credential_version=version, bindings=bindings)
     return Known(policy, revision, frozenset(depends))
+
+
+async def find_robot_principal(connection: Connection, subject: str) -> Principal | None:
+    """Return a robot by its full name."""
+    cursor = await connection.execute("SELECT id, subject FROM robots WHERE subject = %s", [subject])
+    row = await cursor.fetchone()
+    return None if row is None else Principal(PrincipalKind.ROBOT, row[0], row[1])
+
+
+async def find_group_bindings(connection: Connection, group_id: str) -> tuple[Binding, ...]:
+    """Return everything bound to a group, conditions not yet applied."""
+    (rows,) = await _one(connection, _GROUP_BINDINGS, group_id)
+    return tuple(_binding(row) for row in rows)
 
 
 async def find_visibility(connection: Connection, project: str) -> Known[Visibility | None]:

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from authsvc.core.limits import parse_limits
-from authsvc.core.principal import Limit, Network, Visibility
+from authsvc.core.permission import Permission, parse_permission
+from authsvc.core.principal import Address, Limit, Network, Visibility
 from authsvc.core.repository import Pattern, parse_pattern
 from authsvc.core.service import Algorithm, HeaderProfile
+from authsvc.faces.http import parse_address
 
 MAX_ITEMS = 64
 MIN_YEAR, MAX_YEAR = 1971, 2199
@@ -30,6 +32,20 @@ def _network(value: object) -> Network:
         raise ValueError(
             "must be an address range, as 10.0.0.0/8, with no bits set behind its length"
         ) from None
+
+
+def _address(value: object) -> Address | None:
+    address = parse_address(value) if isinstance(value, str) else None
+    if value is not None and address is None:
+        raise ValueError("must be an IP address")
+    return address
+
+
+def _permission(value: object) -> Permission:
+    permission = parse_permission(value) if isinstance(value, str) else None
+    if permission is None:
+        raise ValueError("must be a permission, as repository:pull, project:* or *:*")
+    return permission
 
 
 def _pattern(value: object) -> Pattern:
@@ -59,6 +75,7 @@ Line = Annotated[str, Field(max_length=255), AfterValidator(_plain)]
 Text = Annotated[str, Field(max_length=2000)]
 Cidr = Annotated[Any, BeforeValidator(_network)]
 RepositoryPattern = Annotated[Any, BeforeValidator(_pattern)]
+PermissionText = Annotated[Any, BeforeValidator(_permission)]
 ScopeLimits = Annotated[Any, BeforeValidator(_limits)]
 Time = Annotated[AwareDatetime, AfterValidator(_utc)]
 Password = Annotated[str, Field(max_length=4096)]
@@ -72,8 +89,9 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=False)
 
     def given(self) -> dict[str, Any]:
-        """Return the members that were sent, as a merge patch takes them (RFC 7396)."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        """Return the members that were sent, as a merge patch takes them (RFC 7396); lists as tuples, as records have them."""
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
 
 
 class NewUserBody(Body):
@@ -124,6 +142,36 @@ class ProjectPatch(Body):
     description: Text = ""
 
 
+class NewGroupBody(Body):
+    """A group to create."""
+
+    name: Name
+
+
+class RolePatch(Body):
+    """What can change of a role."""
+
+    permissions: Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)] = []
+    description: Text = ""
+
+
+class NewRoleBody(RolePatch):
+    """A role to create."""
+
+    name: Name
+    permissions: Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)]
+
+
+class ExplainBody(Body):
+    """A question that explain answers; `account` empty is anonymous."""
+
+    account: Annotated[str, Field(max_length=260)] = ""
+    service: Annotated[str, Field(max_length=255)] = ""
+    scopes: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=100)]
+    address: Annotated[Any, BeforeValidator(_address)] = None
+    at: Time | None = None
+
+
 class SubjectBody(Body):
     """Whom a binding binds."""
 
@@ -143,10 +191,6 @@ class BindingPatch(Body):
     not_before: Time | None = None
     expires_at: Time | None = None
     comment: Text = ""
-
-    def given(self) -> dict[str, Any]:
-        """Return the members that were sent, lists as tuples."""
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in super().given().items()}
 
 
 class NewBindingBody(BindingPatch):
@@ -192,10 +236,6 @@ class ServicePatch(Body):
     isolated: bool = False
     aliases: Annotated[list[ServiceName], Field(max_length=MAX_ITEMS)] = []
     name_prefix: Line = ""
-
-    def given(self) -> dict[str, Any]:
-        """Return the members that were sent, lists as tuples."""
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in super().given().items()}
 
 
 class NewServiceBody(ServicePatch):

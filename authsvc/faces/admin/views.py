@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 
 from authsvc.core.canonical import Json
+from authsvc.core.decide import Grant
 from authsvc.core.records import (
     BindingRecord,
     CredentialRecord,
+    GroupRecord,
     ProjectRecord,
     RobotRecord,
+    RoleRecord,
     ServiceRecord,
     UserRecord,
 )
@@ -29,6 +32,47 @@ def view_user(user: UserRecord) -> Object:
         "display_name": user.display_name,
         "disabled": user.disabled,
         "created_at": view_time(user.created_at),
+    }
+
+
+def view_group(group: GroupRecord) -> Object:
+    """Return a group."""
+    return {"id": group.id, "name": group.name, "created_at": view_time(group.created_at)}
+
+
+def view_member(name: str) -> Object:
+    """Return a group's member."""
+    return {"name": name}
+
+
+def view_role(role: RoleRecord) -> Object:
+    """Return a role."""
+    return {
+        "name": role.name,
+        "permissions": [str(permission) for permission in role.permissions],
+        "description": role.description,
+        "built_in": role.built_in,
+        "created_at": view_time(role.created_at),
+    }
+
+
+def view_explained(scope: str, grant: Grant) -> Object:
+    """Return the answer to one scope with the reason of each action."""
+    return {
+        "scope": scope,
+        "granted": list(grant.granted),
+        "refused": list(grant.refused),
+        "reasons": [
+            {
+                "action": verdict.action,
+                "allowed": verdict.allowed,
+                "reason": verdict.reason,
+                "binding": None if verdict.binding is None else verdict.binding.id,
+                "role": None if verdict.binding is None else verdict.binding.role.name,
+                "group": None if verdict.binding is None else verdict.binding.group,
+            }
+            for verdict in grant.verdicts
+        ],
     }
 
 

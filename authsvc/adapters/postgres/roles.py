@@ -1,0 +1,66 @@
+"""Roles as stored."""
+
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select, update
+
+from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.tables import roles
+from authsvc.core.event import Kind
+from authsvc.core.permission import Permission
+from authsvc.core.records import RoleRecord
+
+
+async def insert_role(change: Change, record: RoleRecord) -> None:
+    """Store a new role."""
+    statement = insert(roles).values(
+        name=record.name,
+        permissions=[str(permission) for permission in record.permissions],
+        description=record.description,
+        built_in=record.built_in,
+        created_at=record.created_at,
+    )
+    await change.write(statement, Kind.ROLE_CREATED, state=record.state(), things=record.things())
+
+
+async def update_role(change: Change, record: RoleRecord) -> None:
+    """Store what is new of a role, whose name is not."""
+    statement = (
+        update(roles)
+        .where(roles.c.name == record.name)
+        .values(
+            permissions=[str(permission) for permission in record.permissions],
+            description=record.description,
+            version=record.version,
+        )
+    )
+    await change.write(statement, Kind.ROLE_CHANGED, state=record.state(), things=record.things())
+
+
+async def delete_role(change: Change, record: RoleRecord) -> None:
+    """Remove a role; raises ConflictError while bindings use it."""
+    statement = delete(roles).where(roles.c.name == record.name)
+    await change.write(statement, Kind.ROLE_DELETED, state=record.state(), things=record.things())
+
+
+async def find_role_record(read: Read, name: str) -> RoleRecord | None:
+    """Return a role by name."""
+    row = await read.row(_select().where(roles.c.name == name))
+    return None if row is None else _record(row)
+
+
+async def list_role_records(read: Read, *, after: str, limit: int) -> list[RoleRecord]:
+    """Return roles by name, from after `after` on."""
+    rows = await read.rows(_select().where(roles.c.name > after).order_by(roles.c.name).limit(limit))
+    return [_record(row) for row in rows]
+
+
+def _select() -> Select[Any]:
+    c = roles.c
+    return select(c.name, c.permissions, c.created_at, c.description, c.built_in, c.version)
+
+
+def _record(row: Any) -> RoleRecord:
+    name, permissions, created_at, description, built_in, version = row
+    parsed = tuple(Permission(*text.split(":")) for text in permissions)
+    return RoleRecord(name, parsed, created_at, description, built_in, version)

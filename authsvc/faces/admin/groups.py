@@ -1,0 +1,115 @@
+"""Routes of groups and roles, and the question why."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from authsvc.faces.admin.exchange import (
+    ActorDep,
+    AskedDep,
+    DepsDep,
+    VersionsDep,
+    answer_nothing,
+    answer_one,
+    answer_page,
+)
+from authsvc.faces.admin.models import ExplainBody, NewGroupBody, NewRoleBody, RolePatch
+from authsvc.faces.admin.views import view_explained, view_group, view_member, view_role
+from authsvc.operations import administer_groups, administer_roles
+from authsvc.operations.explain import Question, explain
+
+router = APIRouter()
+
+
+@router.post("/groups", status_code=201, tags=["groups"])
+async def create_group(deps: DepsDep, actor: ActorDep, body: NewGroupBody) -> JSONResponse:
+    """Create a group."""
+    group = await administer_groups.create_group(deps, actor, body.name)
+    return answer_one(view_group(group), version=group.version, status=201)
+
+
+@router.get("/groups", tags=["groups"])
+async def list_groups(request: Request, deps: DepsDep, actor: ActorDep, asked: AskedDep) -> JSONResponse:
+    """List groups by name."""
+    return answer_page(request, await administer_groups.list_groups(deps, actor, asked), view_group)
+
+
+@router.get("/groups/{name}", tags=["groups"])
+async def get_group(deps: DepsDep, actor: ActorDep, name: str) -> JSONResponse:
+    """Read a group."""
+    group = await administer_groups.get_group(deps, actor, name)
+    return answer_one(view_group(group), version=group.version)
+
+
+@router.delete("/groups/{name}", status_code=204, tags=["groups"])
+async def delete_group(deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: str) -> Response:
+    """Delete a group with its memberships and bindings."""
+    await administer_groups.delete_group_named(deps, actor, name, versions)
+    return answer_nothing()
+
+
+@router.get("/groups/{name}/members", tags=["groups"])
+async def list_members(
+    request: Request, deps: DepsDep, actor: ActorDep, asked: AskedDep, name: str
+) -> JSONResponse:
+    """List a group's members by name."""
+    return answer_page(request, await administer_groups.list_members(deps, actor, name, asked), view_member)
+
+
+@router.put("/groups/{name}/members/{user}", status_code=204, tags=["groups"])
+async def put_member(deps: DepsDep, actor: ActorDep, name: str, user: str) -> Response:
+    """Put a user into a group."""
+    await administer_groups.add_member(deps, actor, name, user)
+    return answer_nothing()
+
+
+@router.delete("/groups/{name}/members/{user}", status_code=204, tags=["groups"])
+async def delete_member(deps: DepsDep, actor: ActorDep, name: str, user: str) -> Response:
+    """Take a user out of a group."""
+    await administer_groups.remove_member(deps, actor, name, user)
+    return answer_nothing()
+
+
+@router.post("/roles", status_code=201, tags=["roles"])
+async def create_role(deps: DepsDep, actor: ActorDep, body: NewRoleBody) -> JSONResponse:
+    """Create a role."""
+    role = await administer_roles.create_role(
+        deps, actor, body.name, tuple(body.permissions), body.description
+    )
+    return answer_one(view_role(role), version=role.version, status=201)
+
+
+@router.get("/roles", tags=["roles"])
+async def list_roles(request: Request, deps: DepsDep, actor: ActorDep, asked: AskedDep) -> JSONResponse:
+    """List roles by name."""
+    return answer_page(request, await administer_roles.list_roles(deps, actor, asked), view_role)
+
+
+@router.get("/roles/{name}", tags=["roles"])
+async def get_role(deps: DepsDep, actor: ActorDep, name: str) -> JSONResponse:
+    """Read a role."""
+    role = await administer_roles.get_role(deps, actor, name)
+    return answer_one(view_role(role), version=role.version)
+
+
+@router.patch("/roles/{name}", tags=["roles"])
+async def change_role(
+    deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: str, body: RolePatch
+) -> JSONResponse:
+    """Change a role's permissions or description, effective at the next token."""
+    role = await administer_roles.change_role(deps, actor, name, body.given(), versions)
+    return answer_one(view_role(role), version=role.version)
+
+
+@router.delete("/roles/{name}", status_code=204, tags=["roles"])
+async def delete_role(deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: str) -> Response:
+    """Delete a role that no binding uses."""
+    await administer_roles.delete_role_named(deps, actor, name, versions)
+    return answer_nothing()
+
+
+@router.post("/explain", tags=["explain"])
+async def explain_scopes(deps: DepsDep, actor: ActorDep, body: ExplainBody) -> JSONResponse:
+    """Say what a token request would be granted and refused, and why."""
+    question = Question(body.account, body.service, body.scopes, body.address, body.at)
+    answers = await explain(deps, actor, question)
+    return answer_one({"grants": [view_explained(answer.scope, answer.grant) for answer in answers]})
