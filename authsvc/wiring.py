@@ -16,14 +16,7 @@ from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
 from authsvc.adapters.keys.folder import KeyFolder, KeySet
 from authsvc.adapters.keys.ring import KeyRing
 from authsvc.adapters.logs import configure_logs
-from authsvc.adapters.metrics import (
-    HASHING_BUSY,
-    JOURNAL_WAITING,
-    METRICS_TYPE,
-    exposition,
-    observe_batch,
-    observe_token,
-)
+from authsvc.adapters.metrics import METRICS_TYPE, exposition, observe_batch, observe_queues, observe_token
 from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
@@ -117,9 +110,7 @@ async def open_deps(
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
     async with Database(url, epoch=epoch, seal=seal, now=clock, new_nonce=new_nonce) as database:
         journal = Journal(database.connect, epoch=epoch, seal=seal, observe=observe_batch)
-        JOURNAL_WAITING.set_function(lambda: journal.waiting)
-        HASHING_BUSY.set_function(lambda: hasher.busy)
-        running = asyncio.create_task(journal.run())
+        running = {asyncio.create_task(journal.run()), asyncio.create_task(_watch_queues(journal, hasher))}
         try:
             yield Deps(
                 database=database,
@@ -137,10 +128,18 @@ async def open_deps(
                 token_ttl_seconds=settings.token_ttl_seconds,
             )
         finally:
-            running.cancel()
-            await asyncio.wait({running})
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             hasher.close()
             signing_threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
+    """Show the queues' lengths every second: gauges of several processes cannot be asked when they are scraped."""
+    while True:
+        observe_queues(journal.waiting, hasher.busy)
+        await asyncio.sleep(1)
 
 
 async def _check(url: str, keys: KeySet, *, durable: bool) -> Epoch:

@@ -1,7 +1,7 @@
 """Metrics in Prometheus' form; labels come from closed vocabularies, so that no stranger can make new series."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,6 +29,17 @@ def observe_batch(entries: int, seconds: float) -> None:
     """Note one committed batch."""
     BATCH_SIZE.observe(entries)
     BATCH_SECONDS.observe(seconds)
+
+
+def observe_queues(journal: int, hashing: int) -> None:
+    """Note how long this process's queues are."""
+    JOURNAL_WAITING.set(journal)
+    HASHING_BUSY.set(hashing)
+
+
+def forget_process(pid: int, folder: str) -> None:
+    """Take the gauges of a process that has died out of `folder`; its counters stay, as they happened."""
+    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # as above
 
 
 def observe_token(result: str, seconds: float) -> None:

@@ -17,12 +17,16 @@ STOP_SECONDS = 20.0
 
 @dataclass(slots=True)
 class Workers:
-    """`count` processes of `command`, whose last argument is the socket's file descriptor. Used from the main thread only."""
+    """`count` processes of `command`, whose last argument is the socket's file descriptor. Used from the main thread only.
+
+    `forget` is told the pid of each that has died.
+    """
 
     command: Sequence[str]
     listening: socket.socket
     count: int
     environment: Mapping[str, str]
+    forget: Callable[[int], None]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _started_at: float = 0.0
 
@@ -37,6 +41,7 @@ class Workers:
             code = worker.poll()
             if code is None:
                 continue
+            self.forget(worker.pid)
             if time.monotonic() - self._started_at < STOP_SECONDS and code > 0:
                 return code
             time.sleep(RESTART_PAUSE)

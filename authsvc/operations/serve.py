@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from authsvc.adapters.embedded.server import EmbeddedServer
+from authsvc.adapters.metrics import forget_process
 from authsvc.adapters.postgres.migrate import upgrade
 from authsvc.adapters.workers import Workers, listen, this_python
 from authsvc.core.errors import StartupError
@@ -60,7 +61,13 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
         announce(asyncio.run(prepare(plan)))
         metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-metrics-"))
         environment = {**plan.environment, "PROMETHEUS_MULTIPROC_DIR": metrics}
-        workers = Workers([*this_python(), "worker"], listening, plan.workers, environment)
+        workers = Workers(
+            [*this_python(), "worker"],
+            listening,
+            plan.workers,
+            environment,
+            forget=lambda pid: forget_process(pid, metrics),
+        )
         workers.start()
         stack.callback(workers.stop)
         while not stopping.wait(LOOK_SECONDS):
