@@ -34,7 +34,10 @@ def _split(value: object) -> object:
 
 
 def _check_public_url(value: str) -> str:
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # its text quotes the value
+        raise ValueError("is no URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an absolute http or https URL, as https://auth.example.com")
     if parts.query or parts.fragment or parts.username or parts.password:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -163,6 +164,21 @@ async def _check(url: str, keys: KeySet, *, durable: bool) -> Epoch:
 def embedded_url(settings: Settings, role: str) -> str:
     """Return the embedded server's URL for `app`, `owner`, `auditor` or `superuser`."""
     return Cluster(settings.data_dir).url(ClusterRole[role.upper()])
+
+
+def check_tls(settings: Settings) -> None:
+    """Raise StartupError when the certificate and key of https are not there, unreadable or not a pair."""
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    if certificate is None or key is None:
+        return
+    try:
+        # The password keeps OpenSSL from asking for one at the terminal.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except OSError as error:
+        raise StartupError(
+            f"https cannot be served with AUTHSVC_TLS_CERT_FILE {certificate} and AUTHSVC_TLS_KEY_FILE {key}: "
+            f"{error.strerror or error}; both must be PEM, belong together, and the key have no password"
+        ) from error
 
 
 def run_worker(settings: Settings, application: str, descriptor: int) -> None:

@@ -29,6 +29,7 @@ class Workers:
     forget: Callable[[int], None]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _started_at: float = 0.0
+    _replaced: bool = False
 
     def start(self) -> None:
         """Start all."""
@@ -36,14 +37,18 @@ class Workers:
         self._running = [self._spawn() for _ in range(self.count)]
 
     def keep_running(self) -> int | None:
-        """Replace those that have died; return the exit code when they die too soon after the start to be worth replacing."""
+        """Replace those that have died; return the exit code when the first of all fails so soon that others would too.
+
+        Once one has been replaced, whatever its replacement meets passes: a database that is starting again refuses it.
+        """
         for at, worker in enumerate(self._running):
             code = worker.poll()
             if code is None:
                 continue
             self.forget(worker.pid)
-            if time.monotonic() - self._started_at < STOP_SECONDS and code > 0:
+            if time.monotonic() - self._started_at < STOP_SECONDS and code > 0 and not self._replaced:
                 return code
+            self._replaced = True
             time.sleep(RESTART_PAUSE)
             self._running[at] = self._spawn()
         return None

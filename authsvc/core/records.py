@@ -234,7 +234,7 @@ class ServiceRecord:
             "anonymous": service.anonymous,
             "own_key": service.own_key,
             "isolated": service.isolated,
-            "aliases": list(service.aliases),
+            "aliases": sorted(service.aliases),
             "name_prefix": service.name_prefix,
         }
 

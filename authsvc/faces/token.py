@@ -242,7 +242,7 @@ def _token_body(issued: IssuedToken, *, posted: bool) -> bytes:
         "token": issued.token,
         "access_token": issued.token,
         "expires_in": int(issued.expires_at.timestamp()) - int(issued.issued_at.timestamp()),
-        "issued_at": issued.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "issued_at": issued.issued_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
     if posted:
         body["token_type"] = "Bearer"  # noqa: S105 - RFC 6749's word

@@ -15,7 +15,7 @@ from authsvc.core.errors import ForbiddenError, NotFoundError, UnauthenticatedEr
 from authsvc.core.event import Event, Kind, Outcome, Requester
 from authsvc.core.permission import Permission, ResourceType
 from authsvc.core.presented import NothingPresented, Presented
-from authsvc.core.principal import Address, Binding, PrincipalKind, Snapshot
+from authsvc.core.principal import Address, Binding, Network, PrincipalKind, Snapshot
 from authsvc.core.recorded import Recorded
 from authsvc.core.repository import Pattern
 from authsvc.operations.authenticate import ADMIN_KINDS, Authenticated, Refused, authenticate
@@ -33,6 +33,14 @@ class Actor:
     who: Authenticated
     by: Requester
     address: Address | None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Say whether the credential is less than its owner: what it made could be wider, live longer, or serve elsewhere."""
+        credential = self.who.credential
+        return credential is not None and (
+            credential.limits is not None or credential.expires_at is not None or bool(credential.cidrs)
+        )
 
     def is_user(self, user_id: str) -> bool:
         """Say whether the actor is this user."""
@@ -96,29 +104,56 @@ class Authority:
             raise NotFoundError(f"there is no project {project!r}")
         raise ForbiddenError(f"this needs the permission {permission}")
 
-    def demand_all_of(self, bindings: Iterable[Binding]) -> None:
-        """Raise ForbiddenError unless everything that `bindings` give is held over the same places: nobody hands out more."""
-        for binding in bindings:
-            for permission in binding.role.permissions:
-                if not all(self._holds(permission, binding.project, p) for p in binding.repositories):
-                    raise ForbiddenError(f"this would hand out {permission}, which you do not hold there")
+    def demand_over_oneself(self, permission: str) -> None:
+        """Raise ForbiddenError unless the credential's limits leave a permission that everybody has over himself."""
+        type_, _, action = permission.partition(":")
+        if not self._is_left(Permission(type_, action)):
+            raise ForbiddenError(f"the limits of this credential leave out the permission {permission}")
 
-    def _holds(self, permission: Permission, project: str | None, pattern: Pattern) -> bool:
-        if decide_permission(
-            self.snapshot, permission, project=project, circumstances=self.circumstances
-        ).allowed:
-            return True
-        # Over part of a project, holding the same part is enough.
-        return permission.type == ResourceType.REPOSITORY and any(
-            held.project == project and pattern in held.repositories and held.role.covers(permission)
-            for held in self._part_bindings()
+    def _is_left(self, permission: Permission) -> bool:
+        limits = self.snapshot.limits
+        return limits is None or any(
+            limit.pattern is None and limit.permission.covers(permission) for limit in limits
         )
 
-    def _part_bindings(self) -> list[Binding]:
-        """Return the bindings that hold here and now; none for a credential with limits, which hands out nothing in part."""
-        if self.snapshot.limits is not None or not self.snapshot.enabled:
-            return []
-        return [b for b in self.snapshot.bindings if holds(b, self.circumstances)]
+    def demand_all_of(self, bindings: Iterable[Binding]) -> None:
+        """Raise ForbiddenError unless all that `bindings` give is held, as widely and as long: nobody hands out more."""
+        for binding in bindings:
+            for permission in binding.role.permissions:
+                if not all(self._holds(permission, binding, pattern) for pattern in binding.repositories):
+                    raise ForbiddenError(f"this would hand out {permission}, which you do not hold there")
+
+    def _holds(self, permission: Permission, given: Binding, pattern: Pattern) -> bool:
+        """Say whether one binding of the actor's, here and now, holds this much of `given`, and its credential leaves that."""
+        return self._is_left(permission) and any(
+            held.role.covers(permission)
+            and _reaches(held, permission, given.project, pattern)
+            and _outlasts(held, given)
+            for held in self.snapshot.bindings
+            if holds(held, self.circumstances)
+        )
+
+
+def _reaches(held: Binding, permission: Permission, project: str | None, pattern: Pattern) -> bool:
+    """Say whether a binding is about the whole place; over part of a project's repositories, the same part is enough."""
+    same_part = held.project == project and pattern in held.repositories
+    return held.covers_project(project) or (permission.type == ResourceType.REPOSITORY and same_part)
+
+
+def _outlasts(held: Binding, given: Binding) -> bool:
+    """Say whether a binding's conditions leave at least what `given` has: who holds something for a day gives it for a day."""
+    if held.expires_at is not None and (given.expires_at is None or given.expires_at > held.expires_at):
+        return False
+    return not held.cidrs or (
+        bool(given.cidrs) and all(any(_is_inside(g, h) for h in held.cidrs) for g in given.cidrs)
+    )
+
+
+def _is_inside(inner: Network, outer: Network) -> bool:
+    return inner.version == outer.version and (
+        int(outer.network_address) <= int(inner.network_address)
+        and int(inner.broadcast_address) <= int(outer.broadcast_address)
+    )
 
 
 async def read_authority(deps: Deps, read: Read, actor: Actor) -> Authority:

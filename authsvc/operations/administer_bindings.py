@@ -131,6 +131,11 @@ async def _check(change: Change, authority: Authority, record: BindingRecord) ->
     if role is None:
         raise InvalidInputError(Fault("/role", "there is no role of this name"))
     given = Binding(
-        record.id, Role(role.name, frozenset(role.permissions)), record.project, record.repositories
+        record.id,
+        Role(role.name, frozenset(role.permissions)),
+        record.project,
+        record.repositories,
+        cidrs=record.cidrs,
+        expires_at=record.expires_at,
     )
     authority.demand_all_of([given])

@@ -19,6 +19,7 @@ from authsvc.core.records import RoleRecord
 from authsvc.core.repository import EVERYTHING
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
+from authsvc.operations.keep_administrator import keep_an_administrator
 from authsvc.operations.page import Asked, Page, Versions, check_version, found, page_of
 
 
@@ -56,7 +57,7 @@ async def list_roles(deps: Deps, actor: Actor, asked: Asked) -> Page[RoleRecord]
 async def change_role(
     deps: Deps, actor: Actor, name: str, fields: Mapping[str, Any], expected: Versions
 ) -> RoleRecord:
-    """Change a role's permissions or description, effective at the next token of everybody it is bound to."""
+    """Change a role's permissions or description, at once for everybody it is bound to; the last administrator stays."""
     async with deps.database.change(actor.by) as change:
         authority = await read_authority(deps, change, actor)
         authority.demand("role:write", SYSTEM_WIDE)
@@ -67,6 +68,7 @@ async def change_role(
         record = replace(record, permissions=tuple(sorted(set(record.permissions))))
         _demand_everywhere(authority, record)
         await update_role(change, record)
+        await keep_an_administrator(change)
     return record
 
 

@@ -17,7 +17,7 @@ from authsvc.core.names import user_key
 from authsvc.core.principal import Limit, Network, Principal, PrincipalKind
 from authsvc.core.records import CredentialRecord
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
-from authsvc.operations.administer_users import demand_rights_of
+from authsvc.operations.administer_users import demand_sign_in_of
 from authsvc.operations.deps import Deps
 from authsvc.operations.page import Asked, Page, found, page_of
 
@@ -37,14 +37,15 @@ async def create_token(
 ) -> tuple[CredentialRecord, MachineSecret]:
     """Create a token for oneself, or for a user whose rights one holds; return it with its text, this once.
 
-    A credential with limits, an end or addresses of its own makes none, as the new one could be wider.
+    For oneself it needs the password, as a token that makes another outlives its own revocation. For others, a credential with
+    limits, an end or addresses of its own makes none, as the new one could be wider.
     """
     async with deps.database.change(actor.by) as change:
         if new.expires_at is not None and new.expires_at <= change.time:
             raise InvalidInputError(Fault("/expires_at", "must be in the future"))
         owner = await _owner(deps, change, actor, user, "user:write")
         if not actor.is_user(owner.id):
-            await demand_rights_of(change, await read_authority(deps, change, actor), owner)
+            await demand_sign_in_of(change, await read_authority(deps, change, actor), actor, owner)
         elif actor.who.kind is not CredentialKind.PASSWORD:
             raise ForbiddenError("sign in with your password to create a token: a token cannot make another")
         secret = compose_secret(CredentialKind.PERSONAL, deps.new_id(), deps.new_secret())
@@ -93,12 +94,14 @@ async def delete_token(deps: Deps, actor: Actor, user: str, kind: CredentialKind
 
 
 async def _owner(deps: Deps, read: Read, actor: Actor, name: str, permission: str) -> Principal:
-    """Return the user whose tokens they are: oneself, or anyone with the permission."""
+    """Return the user whose tokens they are: oneself, as far as the credential's limits go, or anyone with the permission."""
     authority = await read_authority(deps, read, actor)
     own = actor.who.principal.kind is PrincipalKind.USER and user_key(name) == user_key(
         actor.who.principal.name
     )
-    if not own:
+    if own:
+        authority.demand_over_oneself(permission)
+    else:
         authority.demand(permission, SYSTEM_WIDE)
     record = found(await find_user_record(read, name), "user")
     return Principal(PrincipalKind.USER, record.id, record.name)

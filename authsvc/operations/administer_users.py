@@ -79,12 +79,19 @@ async def list_users(deps: Deps, actor: Actor, asked: Asked) -> Page[UserRecord]
 async def change_user(
     deps: Deps, actor: Actor, name: str, fields: Mapping[str, str | bool | None], expected: Versions
 ) -> UserRecord:
-    """Change `email`, `display_name` (oneself, too) or `disabled`; the last administrator cannot be disabled."""
+    """Change `email`, `display_name` (oneself, too) or `disabled`; the last administrator cannot be disabled.
+
+    Disabling takes away, and needs no more than `user:write`; enabling hands out all that the user may do.
+    """
     async with deps.database.change(actor.by) as change:
         authority = await read_authority(deps, change, actor)
         old = await _readable_user(deps, change, actor, name)
         if "disabled" in fields or not actor.is_user(old.id):
             authority.demand("user:write", SYSTEM_WIDE)
+        else:
+            authority.demand_over_oneself("user:write")
+        if old.disabled and fields.get("disabled") is False:
+            await demand_rights_of(change, authority, Principal(PrincipalKind.USER, old.id, old.name))
         check_version(old.version, expected)
         record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
         await update_user(change, record)
@@ -97,16 +104,23 @@ async def set_password(deps: Deps, actor: Actor, name: str, password: str) -> No
 
     One's own needs the old password, which the request was made with; another's needs everything that the other may do.
     """
+    async with deps.database.read() as read:
+        await _user_to_sign_in(deps, read, actor, name)
     password_hash = await _hash(deps, name, password)
     async with deps.database.change(actor.by) as change:
-        authority = await read_authority(deps, change, actor)
-        old = await _readable_user(deps, change, actor, name)
-        if not actor.is_user(old.id):
-            authority.demand("user:write", SYSTEM_WIDE)
-            await demand_rights_of(change, authority, Principal(PrincipalKind.USER, old.id, old.name))
-        elif actor.who.kind is not CredentialKind.PASSWORD:
-            raise ForbiddenError("sign in with the old password to set a new one")
-        await _store_password(change, old, password_hash)
+        await _store_password(change, await _user_to_sign_in(deps, change, actor, name), password_hash)
+
+
+async def _user_to_sign_in(deps: Deps, read: Read, actor: Actor, name: str) -> UserRecord:
+    """Return a user whose password the actor may set."""
+    authority = await read_authority(deps, read, actor)
+    user = await _readable_user(deps, read, actor, name)
+    if not actor.is_user(user.id):
+        authority.demand("user:write", SYSTEM_WIDE)
+        await demand_sign_in_of(read, authority, actor, Principal(PrincipalKind.USER, user.id, user.name))
+    elif actor.who.kind is not CredentialKind.PASSWORD:
+        raise ForbiddenError("sign in with the old password to set a new one")
+    return user
 
 
 async def delete_user_named(deps: Deps, actor: Actor, name: str, expected: Versions) -> None:
@@ -140,10 +154,21 @@ async def demand_rights_of(read: Read, authority: Authority, principal: Principa
     authority.demand_all_of(policy.bindings)
 
 
+async def demand_sign_in_of(read: Read, authority: Authority, actor: Actor, principal: Principal) -> None:
+    """Raise ForbiddenError unless the actor may make a way to sign in as another user, free of its own credential's bounds."""
+    if actor.is_narrowed:
+        raise ForbiddenError(
+            "a credential with limits, an end or addresses makes no other: sign in with your password"
+        )
+    await demand_rights_of(read, authority, principal)
+
+
 async def _readable_user(deps: Deps, read: Read, actor: Actor, name: str) -> UserRecord:
     """Return a user that the actor may know of; whether others exist is not told to who may not read users."""
     authority = await read_authority(deps, read, actor)
-    if user_key(name) != user_key(actor.who.principal.name):
+    if user_key(name) == user_key(actor.who.principal.name):
+        authority.demand_over_oneself("user:read")
+    else:
         authority.demand("user:read", SYSTEM_WIDE)
     record = await find_user_record(read, name)
     if record is None or not (actor.is_user(record.id) or authority.may("user:read", SYSTEM_WIDE)):

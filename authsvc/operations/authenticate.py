@@ -3,7 +3,7 @@
 INVARIANT: every way in ends in `_admit`, so that none of them forgets a disabled account, an expiry or an address.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -247,8 +247,8 @@ async def _admit(deps: Deps, found: Authenticated, address: Address | None) -> A
         return refused(Refusal.EXPIRED)
     elif credential.cidrs and not is_within(address, credential.cidrs):
         return refused(Refusal.ADDRESS)
-    return replace(
-        found, bindings=policy.bindings, revision=revision, credential_version=policy.credential_version
+    return Authenticated(
+        found.principal, policy.bindings, revision, found.kind, credential, policy.credential_version
     )
 
 

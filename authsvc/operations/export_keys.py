@@ -5,8 +5,9 @@ from authsvc.adapters.keys.signing import SigningKey
 from authsvc.adapters.postgres.services import list_key_records
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnknownServiceError
-from authsvc.core.records import KeyState
+from authsvc.core.records import KeyRecord, KeyState
 from authsvc.core.service import Service
+from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.deps import Deps
 from authsvc.operations.register_keys import label_of
 
@@ -51,15 +52,22 @@ async def _keys(deps: Deps, service: Service, *, only_active: bool) -> list[Sign
 async def list_keys(deps: Deps) -> list[dict[str, Json]]:
     """Return the public facts of every key, oldest first."""
     async with deps.database.read() as read:
-        records = await list_key_records(read)
-    return [
-        {
-            "id": record.id,
-            "algorithm": record.algorithm,
-            "service": record.label or None,
-            "state": record.stage,
-            "created_at": record.created_at.isoformat(),
-            "not_after": record.not_after.isoformat(),
-        }
-        for record in records
-    ]
+        return [view_key(record) for record in await list_key_records(read)]
+
+
+async def demand_to_read_keys(deps: Deps, actor: Actor) -> None:
+    """Raise ForbiddenError unless the actor may read keys."""
+    async with deps.database.read() as read:
+        (await read_authority(deps, read, actor)).demand("key:read", SYSTEM_WIDE)
+
+
+def view_key(record: KeyRecord) -> dict[str, Json]:
+    """Return the public facts of a key."""
+    return {
+        "id": record.id,
+        "algorithm": record.algorithm,
+        "service": record.label or None,
+        "state": record.stage,
+        "created_at": record.created_at.isoformat(),
+        "not_after": record.not_after.isoformat(),
+    }

@@ -25,18 +25,19 @@ async def active_or_new_key(deps: Deps, change: Change, service: Service) -> Key
     key = deps.keys.newest(service.algorithm, label or None)
     if key is None:
         key = deps.keys.create(service.algorithm, label or None, now=change.time)
-    record = _record(key, label)
+    record = record_of(key, label, KeyState.ACTIVE)
     await insert_key(change, record)
     return record
 
 
-def _record(key: SigningKey, label: str) -> KeyRecord:
+def record_of(key: SigningKey, label: str, stage: KeyState) -> KeyRecord:
+    """Return what Postgres keeps of a key: its public half and its state."""
     return KeyRecord(
         id=key.kid_id,
         algorithm=key.algorithm,
         label=label,
         certificate=key.certificate_pem,
-        stage=KeyState.ACTIVE,
+        stage=stage,
         created_at=key.created_at,
         not_after=key.certificate.not_valid_after_utc,
     )

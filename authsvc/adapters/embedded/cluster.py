@@ -10,12 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
 
+from authsvc.core.errors import StartupError
+
 DATABASE = "authsvc"
 SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_MAX_BYTES = 107  # sockaddr_un.sun_path less its terminator
 
 
-class EmbeddedServerError(Exception):
+class EmbeddedServerError(StartupError):
     """The embedded server cannot be used; the message is one line that says what to do and holds no secret."""
 
 

@@ -148,7 +148,7 @@ class EmbeddedServer:
         forget_recycled_pid(self.cluster)
 
     def _run(self) -> None:
-        """Run the server until it is ready, trying again while remains of a killed one keep its memory."""
+        """Run the server until it is ready, trying again while remains of a killed one keep its memory, or it is killed again."""
         deadline = time.monotonic() + _LEFTOVER_SECONDS
         pause = 0.05
         while True:
@@ -156,7 +156,8 @@ class EmbeddedServer:
             reason = self._try_run()
             if reason is None:
                 return
-            if _STILL_ATTACHED not in reason or time.monotonic() > deadline:
+            was_killed = self._process is not None and (self._process.returncode or 0) < 0
+            if not (was_killed or _STILL_ATTACHED in reason) or time.monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"the embedded Postgres did not start; see {self.cluster.log_file}: {reason}"
                 )

@@ -11,7 +11,7 @@ class KeyFolderError(StartupError):
     """The key folder cannot be used as it is; the text names the file and says what to do."""
 
 
-class ReadOnlyKeyFolderError(KeyFolderError):
+class ReadOnlyKeyFolderError(KeyFolderError, ConflictError):
     """Something must be written to the key folder, and it cannot be: rotation answers 409 with this text."""
 
 

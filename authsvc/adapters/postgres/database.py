@@ -26,13 +26,15 @@ from authsvc.adapters.postgres.log import (
     append_batch,
     compose_batch,
     compose_line,
+    confirm_committed,
     is_committed,
+    keep_warnings,
     lock_log,
     read_head,
 )
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION
-from authsvc.core.errors import ConflictError, UnavailableError
+from authsvc.core.errors import ConflictError, Fault, InvalidInputError, UnavailableError
 from authsvc.core.event import Event, Kind, Requester, Thing, policy_event
 
 CONNECT_SECONDS = 3
@@ -181,7 +183,7 @@ class Database:
         """
         batch: Batch | None = None
         try:
-            async with _translated(), self._engine.begin() as connection:
+            async with _translated(), self._engine.connect() as connection:
                 await connection.exec_driver_sql(
                     "SELECT set_config('lock_timeout', '2000', true), set_config('statement_timeout', '5000', true),"
                     " set_config('idle_in_transaction_session_timeout', '5000', true)"
@@ -190,29 +192,58 @@ class Database:
                 change = Change(connection, by, self._now(), self._new_nonce)
                 yield change
                 if change.events:
-                    batch = await self._append(await change.driver(), change.events)
+                    driver = await change.driver()
+                    batch = await self._append(driver, change.events)
+                    await _commit(connection, driver)
         except UnavailableError:
             if batch is None or not await self._was_committed(batch):
                 raise
 
     async def _append(self, driver: Connection, events: Sequence[Event]) -> Batch:
-        lines = [compose_line(event) for event in events]
+        try:
+            lines = [compose_line(event) for event in events]
+        except ValueError as error:
+            raise InvalidInputError(Fault("", "is more than an event of the log can hold")) from error
         await lock_log(driver)
         batch = compose_batch(await read_head(driver), lines, epoch=self._epoch, seal=self._seal)
         await append_batch(driver, batch, self._epoch)
         return batch
 
     async def _was_committed(self, batch: Batch) -> bool:
-        """Look a change up whose commit was not answered; under the log's lock it is over, one way or the other."""
+        """Look a change up whose commit was not answered; under the log's lock it is over, one way or the other.
+
+        What is found is confirmed by a commit of our own: the standby may not have it yet.
+        """
         connection = await _reached(self.connect())
+        warnings: list[str] = []
+        connection.add_notice_handler(keep_warnings(warnings))
         try:
             async with connection.transaction():
                 await lock_log(connection)
-                return await is_committed(connection, batch)
+                found = await is_committed(connection, batch)
+                if found:
+                    await confirm_committed(connection)
+            if connection.closed or warnings:
+                raise UnavailableError("the change may or may not have been made: read it again")
         except psycopg.Error as error:
             raise UnavailableError("the change may or may not have been made: read it again") from error
+        else:
+            return found
         finally:
             await connection.close()
+
+
+async def _commit(connection: AsyncConnection, driver: Connection) -> None:
+    """Commit; raises UnavailableError when the commit comes back with a warning: its wait for the standby was cancelled."""
+    warnings: list[str] = []
+    keep = keep_warnings(warnings)
+    driver.add_notice_handler(keep)
+    try:
+        await connection.commit()
+    finally:
+        driver.remove_notice_handler(keep)
+    if warnings:
+        raise UnavailableError("the change was written, and is not known to be durable")
 
 
 async def _reached(connecting: Awaitable[Connection]) -> Connection:

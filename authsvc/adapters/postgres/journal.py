@@ -5,13 +5,13 @@ A micro-batcher per process, on its own connection: the next batch is whatever a
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 import psycopg
 import structlog
-from psycopg.errors import Diagnostic, UniqueViolation
+from psycopg.errors import UniqueViolation
 
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.adapters.postgres.log import (
@@ -24,7 +24,9 @@ from authsvc.adapters.postgres.log import (
     append_batch,
     compose_batch,
     compose_line,
+    confirm_committed,
     is_committed,
+    keep_warnings,
     lock_log,
     read_head,
 )
@@ -105,7 +107,7 @@ class Journal:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while batch := self._take():
+                while batch := self._waiting_in_doubt() or self._take():
                     await self._write(batch)
         finally:
             self._refuse(
@@ -122,13 +124,29 @@ class Journal:
                 batch.append(pending)
         return batch
 
+    def _waiting_in_doubt(self) -> list[_Pending]:
+        """Return those whose batch may or may not be in the log, once each; what nobody waits for need not be settled.
+
+        INVARIANT: while there are any, nothing else is taken from the queue, so that what is in doubt never grows.
+        """
+        waiting = {id(p): p for sent in self._unsettled for p in sent.pending if not p.answer.done()}
+        if not waiting:
+            self._unsettled.clear()
+        return list(waiting.values())
+
     async def _write(self, pending: list[_Pending]) -> None:
-        started = asyncio.get_running_loop().time()
+        started, was_settling = asyncio.get_running_loop().time(), bool(self._unsettled)
         try:
             written = await finish_within(SEND_SECONDS, self._append(pending))
-        except (psycopg.Error, UnavailableError, _NotDurableError, OSError) as error:
+        except asyncio.CancelledError:
+            self._refuse(pending, "the service stops")
+            raise
+        except Exception as error:  # noqa: BLE001 - INVARIANT: the journal outlives whatever one batch meets, or nobody is answered again
             _log.error("journal.failed", error=type(error).__name__, state=getattr(error, "sqlstate", None))
             await self._give_up(pending, timed_out=isinstance(error, UnavailableError))
+            if was_settling:  # for the second time: those behind need not wait for a third
+                self._refuse(self._queue, "the log cannot be written")
+                await asyncio.sleep(RETRY_SECONDS)
         else:
             if written:
                 self._observe(written, asyncio.get_running_loop().time() - started)
@@ -141,10 +159,6 @@ class Journal:
         if timed_out:
             self._connection = None  # still in use by what was left behind, which closes it
         await self._disconnect()
-        if self._unsettled:
-            await asyncio.sleep(RETRY_SECONDS)
-            self._wake.set()
-            self._queue.extendleft(reversed([p for p in self._unsettled[-1].pending if not p.answer.done()]))
 
     async def _append(self, pending: list[_Pending]) -> int:
         """Append what is not stale, and answer everybody; return how many entries were written."""
@@ -165,7 +179,7 @@ class Journal:
         if not fresh:
             return 0
         sent = self._compose(head, fresh)
-        await self._send(sent, append_batch(connection, sent.batch, self._epoch))
+        await self._send(connection, sent)
         self._settle(sent)
         return len(fresh)
 
@@ -174,6 +188,8 @@ class Journal:
 
         INVARIANT: what is in doubt is looked up and, when it is missing, sent again under one holding of the lock: a commit of it
         that is still on its way then finds its place taken, and is refused by the primary key: nothing is lost, nothing doubled.
+        INVARIANT: what is found is answered only after this transaction too has committed something, and without a warning: its
+        own commit may have given up its wait for the standby, and a standby that has this one has all before it.
         """
         sent: _Sent | None = None
         async with connection.transaction():
@@ -186,6 +202,10 @@ class Journal:
                 sent = self._compose(head, fresh)
                 await append_batch(connection, sent.batch, self._epoch)
                 self._unsettled.append(sent)  # from the COMMIT that follows on it is in doubt
+            elif committed:
+                await confirm_committed(connection)
+        if connection.closed:  # psycopg then leaves the block in silence, without a COMMIT
+            raise psycopg.OperationalError("the connection was lost before the commit")
         self._check_warnings()
         for settled in committed:
             self._answer(settled)
@@ -201,13 +221,15 @@ class Journal:
         lines = [p.line for p in pending]
         return _Sent(compose_batch(head, lines, epoch=self._epoch, seal=self._seal), tuple(pending))
 
-    async def _send(self, sent: _Sent, statement: Awaitable[None]) -> None:
-        """Run a statement that commits `sent`, which is in doubt from now until the server has answered."""
+    async def _send(self, connection: Connection, sent: _Sent) -> None:
+        """Run the statement that commits `sent`, which is in doubt from now until the server has answered."""
         self._unsettled.append(sent)
         try:
-            await statement
+            await append_batch(connection, sent.batch, self._epoch)
         except psycopg.Error:
-            if self._connection is not None and not self._connection.broken:
+            # INVARIANT: the statement's own connection is asked, and whoever closed it: when this was left behind, the journal
+            # has another one by now.
+            if not connection.closed:
                 self._unsettled.remove(sent)  # an error on a living connection: rolled back
             raise
         self._check_warnings()
@@ -223,7 +245,7 @@ class Journal:
             if not pending.answer.done():
                 pending.answer.set_result(Recorded(pending.line.event, self._epoch.number, seq))
 
-    def _refuse(self, pending: Sequence[_Pending], why: str) -> None:
+    def _refuse(self, pending: Iterable[_Pending], why: str) -> None:
         for p in pending:
             if not p.answer.done():
                 p.answer.set_exception(UnavailableError(why))
@@ -237,26 +259,15 @@ class Journal:
         if self._connection is None or self._connection.closed:
             connection = await self._connect()
             self._warnings.clear()
-            connection.add_notice_handler(self._notice)
+            connection.add_notice_handler(keep_warnings(self._warnings))
             self._connection = connection
-            await self._confirm(connection)
         return self._connection
-
-    async def _confirm(self, connection: Connection) -> None:
-        """Commit something synchronously while anything is in doubt: a standby that confirms it has confirmed all before it."""
-        if self._unsettled:
-            await connection.execute("SELECT pg_current_xact_id()")
-            self._check_warnings()
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
             with suppress(psycopg.Error, OSError):
                 await self._connection.close()
             self._connection = None
-
-    def _notice(self, diagnostic: Diagnostic) -> None:
-        if diagnostic.severity_nonlocalized == "WARNING":
-            self._warnings.append(diagnostic.message_primary or "")
 
 
 def _is_ahead(pending: _Pending, head: Head) -> bool:

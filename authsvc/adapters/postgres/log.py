@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from psycopg import AsyncConnection
+from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 
 from authsvc.core.errors import StartupError
@@ -99,6 +100,12 @@ SELECT 1 / (
 )::integer
 """  # noqa: S608 - the one value formatted in is the lock's number above
 
+# A transaction that writes no WAL waits for nobody, even with a transaction id: this writes some, and changes nothing.
+_CONFIRM = """
+SELECT pg_logical_emit_message(true, 'authsvc', ''),
+    1 / (current_setting('synchronous_commit') IN ('on', 'remote_apply'))::integer
+"""
+
 _READ_HEAD = "SELECT size, frontier, revision FROM batches ORDER BY prev DESC LIMIT 1"
 
 
@@ -180,6 +187,24 @@ async def is_committed(connection: Connection, batch: Batch) -> bool:
         "SELECT 1 FROM batches WHERE prev = %s AND root = %b", [batch.prev, batch.root]
     )
     return await cursor.fetchone() is not None
+
+
+async def confirm_committed(connection: Connection) -> None:
+    """Make this transaction's commit one that a standby must confirm, as it then confirms every earlier one that was found."""
+    await connection.execute(_CONFIRM)
+
+
+def keep_warnings(found: list[str]) -> Callable[[Diagnostic], None]:
+    """Return a notice handler that adds warnings to `found`: a commit whose wait for the standby was cancelled comes with one.
+
+    INVARIANT: the notice is read inside the call; afterwards the driver has freed it, and it says nothing.
+    """
+
+    def keep(diagnostic: Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            found.append(diagnostic.message_primary or "")
+
+    return keep
 
 
 async def open_epoch(connection: Connection, *, public: bytes, name: str) -> Epoch:

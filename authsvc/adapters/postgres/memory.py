@@ -8,9 +8,8 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any, TypeVar
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeVar
 
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.adapters.postgres.log import Connection
@@ -46,7 +45,7 @@ _NUL = "\0"
 Reading = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-class _Question(Enum):
+class _Question(IntEnum):
     CREDENTIAL = 1
     USER = 2
     PRINCIPAL = 3
@@ -55,8 +54,7 @@ class _Question(Enum):
     KEY = 6
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     """INVARIANT: a typed tuple, never a string put together: keys that collide are wrong grants."""
 
     question: _Question

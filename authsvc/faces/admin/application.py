@@ -22,11 +22,12 @@ from authsvc.core.errors import (
 )
 from authsvc.core.principal import Network
 from authsvc.faces.admin import groups, projects, services, users
-from authsvc.faces.http import Receive, Scope, Send, answer
+from authsvc.faces.http import Receive, Scope, Send, answer, header
 from authsvc.faces.problems import BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe, problem_of
 
 PREFIX = "/api/v1"
 MAX_BODY = 256 * 1024
+MAX_DIGITS = 18
 DEADLINE = 10.0
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -44,7 +45,6 @@ def make_admin(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=MAX_BODY,
         lifespan=lifespan,
     )
     app.state.trusted = trusted
@@ -58,8 +58,42 @@ def make_admin(
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_unknown)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Deadline)
     return app
+
+
+class BodyLimit:
+    """Refuses bodies beyond 256 KiB as a problem: by the length they announce, or as soon as more has come.
+
+    The framework's own limit answers in plain text.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Any]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, with no more of a body than it may have."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = header(scope["headers"], b"content-length") or ""
+        if announced.isdecimal() and int(announced[:MAX_DIGITS]) > MAX_BODY:
+            problem = BY_STATUS[413]
+            body = bytes(JSONResponse(describe(problem, problem.title)).body)
+            await answer(send, problem.status, body, kind=MEDIA_TYPE.encode())
+            return
+        received = 0
+
+        async def receive_little() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, receive_little, send)
 
 
 class Deadline:

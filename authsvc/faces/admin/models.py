@@ -1,12 +1,23 @@
 """The admin API's request bodies: unknown members are refused, and what is left is typed."""
 
+import re
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+)
 
 from authsvc.core.limits import parse_limits
+from authsvc.core.names import describe_bad_service_name
 from authsvc.core.permission import Permission, parse_permission
 from authsvc.core.principal import Address, Limit, Network, Visibility
 from authsvc.core.repository import Pattern, parse_pattern
@@ -14,7 +25,11 @@ from authsvc.core.service import Algorithm, HeaderProfile
 from authsvc.faces.http import parse_address
 
 MAX_ITEMS = 64
+"""Things in a list; with this, what an event keeps of a change fits an entry of the log."""
+MAX_ALIASES = 16
 MIN_YEAR, MAX_YEAR = 1971, 2199
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _plain(value: str) -> str:
@@ -27,6 +42,8 @@ def _network(value: object) -> Network:
     if not isinstance(value, str):
         raise ValueError("must be text")  # noqa: TRY004 - pydantic reports ValueError only
     try:
+        if "%" in value:  # the scope of an IPv6 address means something on one host only
+            raise ValueError  # noqa: TRY301 - told as all others below
         return ip_network(value)
     except ValueError:
         raise ValueError(
@@ -70,17 +87,42 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=128)]
+def _timestamp(value: object) -> object:
+    if not (value is None or (isinstance(value, str) and _RFC_3339.fullmatch(value))):
+        raise ValueError("must be a time as RFC 3339 writes it, as 2030-01-31T12:00:00Z")
+    return value
+
+
+def _no_controls(value: str) -> str:
+    if any(character < " " and character not in "\t\r\n" for character in value):
+        raise ValueError("must hold no control characters but tabs and line ends")
+    return value
+
+
+def _service_name(value: str) -> str:
+    if fault := describe_bad_service_name(value):
+        raise ValueError(fault)
+    return value
+
+
+def _few(limits: list[tuple[Limit, ...]]) -> list[tuple[Limit, ...]]:
+    if sum(map(len, limits)) > MAX_ITEMS:
+        raise ValueError(f"must name {MAX_ITEMS} actions at most, counted over all scopes")
+    return limits
+
+
+Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
 Line = Annotated[str, Field(max_length=255), AfterValidator(_plain)]
-Text = Annotated[str, Field(max_length=2000)]
+Text = Annotated[str, Field(max_length=2000), AfterValidator(_no_controls)]
 Cidr = Annotated[Any, BeforeValidator(_network)]
 RepositoryPattern = Annotated[Any, BeforeValidator(_pattern)]
 PermissionText = Annotated[Any, BeforeValidator(_permission)]
 ScopeLimits = Annotated[Any, BeforeValidator(_limits)]
-Time = Annotated[AwareDatetime, AfterValidator(_utc)]
+ScopesOfToken = Annotated[list[ScopeLimits], Field(max_length=MAX_ITEMS), AfterValidator(_few)]
+Time = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_utc)]
 Password = Annotated[str, Field(max_length=4096)]
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
-ServiceName = Annotated[str, Field(min_length=1, max_length=255)]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_plain)]
+ServiceName = Annotated[str, AfterValidator(_service_name)]
 
 
 class Body(BaseModel):
@@ -101,7 +143,7 @@ class NewUserBody(Body):
     password: Password | None = None
     email: Email | None = None
     display_name: Line | None = None
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class UserPatch(Body):
@@ -109,7 +151,7 @@ class UserPatch(Body):
 
     email: Email | None = None
     display_name: Line | None = None
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class PasswordBody(Body):
@@ -123,7 +165,7 @@ class NewTokenBody(Body):
 
     label: Line = ""
     expires_at: Time | None = None
-    scopes: Annotated[list[ScopeLimits], Field(max_length=MAX_ITEMS)] = []
+    scopes: ScopesOfToken = []
     cidrs: Annotated[list[Cidr], Field(max_length=MAX_ITEMS)] = []
 
 
@@ -176,7 +218,7 @@ class SubjectBody(Body):
     """Whom a binding binds."""
 
     kind: Literal["user", "group", "robot"]
-    name: Annotated[str, Field(min_length=1, max_length=260)]
+    name: Annotated[str, Field(min_length=1, max_length=260), AfterValidator(_plain)]
 
 
 class BindingPatch(Body):
@@ -205,14 +247,14 @@ class NewRobotBody(Body):
 
     name: Name
     description: Text = ""
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class RobotPatch(Body):
     """What can change of a robot."""
 
     description: Text = ""
-    disabled: bool = False
+    disabled: StrictBool = False
 
 
 class NewSecretBody(Body):
@@ -228,13 +270,13 @@ class ServicePatch(Body):
     issuer: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)] = ""
     algorithm: Algorithm = Algorithm.ES256
     header: HeaderProfile = HeaderProfile.X5C
-    token_ttl_seconds: Annotated[int, Field(ge=60, le=86_400)] = 300
-    backdate_seconds: Annotated[int, Field(ge=0, le=300)] = 10
-    refresh_tokens: bool = True
-    anonymous: bool = True
-    own_key: bool = False
-    isolated: bool = False
-    aliases: Annotated[list[ServiceName], Field(max_length=MAX_ITEMS)] = []
+    token_ttl_seconds: Annotated[StrictInt, Field(ge=60, le=86_400)] = 300
+    backdate_seconds: Annotated[StrictInt, Field(ge=0, le=300)] = 10
+    refresh_tokens: StrictBool = True
+    anonymous: StrictBool = True
+    own_key: StrictBool = False
+    isolated: StrictBool = False
+    aliases: Annotated[list[ServiceName], Field(max_length=MAX_ALIASES)] = []
     name_prefix: Line = ""
 
 
@@ -242,3 +284,10 @@ class NewServiceBody(ServicePatch):
     """A service to register; its issuer and the life of its tokens default to the settings'."""
 
     name: ServiceName
+
+
+class RotateBody(Body):
+    """Which key to make anew; `service` empty is the shared one."""
+
+    algorithm: Algorithm = Algorithm.ES256
+    service: Annotated[str, Field(max_length=255)] = ""

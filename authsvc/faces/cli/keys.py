@@ -8,9 +8,11 @@ from typing import Annotated, TypeVar
 import typer
 
 from authsvc.config import read_settings
+from authsvc.core.service import Algorithm
 from authsvc.faces.cli.output import Form, FormOption, show
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_keys import export_bundle, export_jwks, list_keys
+from authsvc.operations.rotate_keys import activate_key, rotate_keys
 from authsvc.wiring import open_deps
 
 _T = TypeVar("_T")
@@ -47,3 +49,28 @@ def bundle(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
 def jwks(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
     """Print the JWK set for Distribution 3 and zot."""
     typer.echo(json.dumps(_with_deps(lambda deps: export_jwks(deps, service, leaf=leaf)), indent=2))
+
+
+@keys.command("rotate")
+def rotate(
+    algorithm: Annotated[Algorithm, typer.Option(help="Of which algorithm.")] = Algorithm.ES256,
+    service: Annotated[
+        str, typer.Option(help="The service whose own key it is; default: the shared one.")
+    ] = "",
+) -> None:
+    """Make a new signing key; under x5c it is used at once, and no registry notices."""
+    rotated = _with_deps(lambda deps: rotate_keys(deps, None, algorithm, service))
+    if not rotated.waiting:
+        typer.echo(f"authsvc: {rotated.key.id} signs from now on")
+        return
+    typer.echo(
+        f"authsvc: {rotated.key.id} is published; these services know keys by name: {', '.join(rotated.waiting)}"
+    )
+    typer.echo("authsvc: give their registries the new 'authsvc keys bundle', restart them, then run:")
+    typer.echo(f"authsvc keys activate {rotated.key.id}")
+
+
+@keys.command("activate")
+def activate(key: Annotated[str, typer.Argument(help="The id of a published key.")]) -> None:
+    """Let a published key sign from now on."""
+    typer.echo(f"authsvc: {_with_deps(lambda deps: activate_key(deps, key)).id} signs from now on")

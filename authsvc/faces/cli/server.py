@@ -8,7 +8,7 @@ import typer
 from authsvc.config import Settings, read_settings
 from authsvc.operations import serve as serving
 from authsvc.operations.bootstrap import FirstStart
-from authsvc.wiring import open_deps, owner_url, run_worker
+from authsvc.wiring import check_tls, open_deps, owner_url, run_worker
 
 APPLICATION = "authsvc.app:create"
 
@@ -16,6 +16,7 @@ APPLICATION = "authsvc.app:create"
 def serve() -> None:
     """Start the service: with no AUTHSVC_DATABASE_URL on a Postgres of its own, prepared on the first start."""
     settings = read_settings()
+    check_tls(settings)
     plan = serving.Plan(
         host=settings.host,
         port=settings.port,

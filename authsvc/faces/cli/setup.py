@@ -14,7 +14,7 @@ from authsvc.faces.cli.output import Form, FormOption, show
 from authsvc.faces.cli.server import first_start
 from authsvc.operations.administer_users import reset_password
 from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
-from authsvc.wiring import embedded_url, new_secret, open_deps, owner_url, upgrade
+from authsvc.wiring import check_tls, embedded_url, new_secret, open_deps, owner_url, upgrade
 
 admin = typer.Typer(help="Repair administrators from the server's own console.", no_args_is_help=True)
 config = typer.Typer(help="Check and print the settings.", no_args_is_help=True)
@@ -74,7 +74,7 @@ def reset(
 @config.command("check")
 def check() -> None:
     """Read the settings and say what is wrong with them, all at once."""
-    read_settings()
+    check_tls(read_settings())
     typer.echo("authsvc: the settings are good")
 
 

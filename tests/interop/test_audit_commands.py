@@ -1,0 +1,78 @@
+"""`authsvc audit` beside a running service: asking, proving, and finding what was changed."""
+
+import json
+
+import jwt
+import psycopg
+import pytest
+
+from tests.interop.clients import SKOPEO_DENIED, Image, Skopeo
+from tests.interop.deployment import Account, Service
+from tests.interop.programs import Ended
+
+
+def test_what_a_client_did_is_in_the_log(
+    service: Service, skopeo: Skopeo, acme: dict[str, Account], pushed: tuple[str, Image]
+) -> None:
+    """A refused push is found by who and where, with the actions that were refused."""
+    skopeo.push(pushed[1], "acme/audited", acme["reader"]).failed(code=1, saying=SKOPEO_DENIED)
+    asked = ["audit", "query", "--actor", "reader", "--repository", "acme/audited"]
+    events = json.loads(service.command(*asked, "-o", "json").succeeded().out)
+    assert events
+    for event in events:
+        assert (event["kind"], event["actor"]["name"]) == ("token.issued", "reader")
+        assert event["address"] == "127.0.0.1"
+        assert event["outcome"] in ("partial", "refused")
+
+
+def test_a_token_leads_to_its_event(service: Service, acme: dict[str, Account]) -> None:
+    """The id in a token, given to `audit query`, is answered with the one event that it came from."""
+    token = service.token("repository:acme/app:pull", by=acme["reader"], service="registry.localhost")
+    jti = _jti_of(token)
+    (event,) = json.loads(service.command("audit", "query", "--jti", jti, "-o", "json").succeeded().out)
+    assert (event["seq"], event["actor"]["name"]) == (int(jti.split(".")[1]), "reader")
+
+
+def test_verification(own_service: Service) -> None:
+    """An auditor proves the log while the service runs; one changed column is found, and told with its place."""
+    own_service.start()
+    own_service.add_user("alice")
+    auditor = own_service.command("db", "url", "--role", "auditor").succeeded().out.strip()
+    proved = own_service.command("audit", "verify", "--dsn", auditor).succeeded()
+    assert proved.out.startswith("proved: ")
+
+    superuser = own_service.command("db", "url", "--role", "superuser").succeeded().out.strip()
+    with psycopg.connect(superuser) as connection:
+        connection.execute("SET session_replication_role = replica")
+        with pytest.raises(
+            psycopg.errors.InsufficientPrivilege
+        ):  # even a superuser must take the guard off first
+            connection.execute("UPDATE log SET actor = 'mallory' WHERE seq = 3")
+    with psycopg.connect(superuser) as connection:
+        (partition,) = connection.execute("SELECT DISTINCT tableoid::regclass::text FROM log").fetchone() or (
+            "",
+        )
+        connection.execute(f"ALTER TABLE {partition} DISABLE TRIGGER ALL".encode())
+        connection.execute("UPDATE log SET actor = 'mallory' WHERE seq = 3")
+    told = own_service.command("audit", "verify").failed(code=1, saying="tampered: ")
+    assert "3" in told.out
+    _is_one_line(told)
+
+
+def test_verification_without_a_database(service: Service) -> None:
+    """A database that cannot be read is an incomplete verification, never a proof and never a tampering."""
+    absent = "postgresql://nobody@127.0.0.1:1/none"
+    _is_one_line(service.command("audit", "verify", "--dsn", absent).failed(code=3, saying="incomplete: "))
+
+
+def test_wrong_questions(service: Service) -> None:
+    """A question that cannot be asked is told in one line."""
+    _is_one_line(service.command("audit", "query", "--jti", "nonsense").failed(code=1, saying="--jti"))
+
+
+def _jti_of(token: str) -> str:
+    return str(jwt.decode(token, options={"verify_signature": False})["jti"])
+
+
+def _is_one_line(ended: Ended) -> None:
+    assert len((ended.out + ended.err).splitlines()) == 1, ended

@@ -1,0 +1,82 @@
+"""Rotation of signing keys, from the API to the token."""
+
+import httpx
+import jwt
+import pytest
+from cryptography import x509
+
+from authsvc.core.errors import ConflictError
+from authsvc.operations.deps import Deps
+from authsvc.operations.rotate_keys import activate_key
+from tests.world import SERVICE, World
+
+
+async def _kid(world: World, service: str = SERVICE) -> str:
+    answer = await world.ask(service=service)
+    return str(jwt.get_unverified_header(answer.json()["token"])["kid"])
+
+
+async def test_a_new_key_signs_from_the_next_token_on(world: World, client: httpx.AsyncClient) -> None:
+    """Under x5c rotation changes the key at once, and the registry's bundle not at all."""
+    bundle = (await client.get("/keys/bundle.pem")).text
+    before = await _kid(world)
+    made = await world.api("POST", "/keys/rotate", {}, expect=201)
+    assert made["state"] == "active"
+    assert made["waiting"] == []
+    assert await _kid(world) == made["id"] != before
+    assert (await client.get("/keys/bundle.pem")).text == bundle
+    states = {key["id"]: key["state"] for key in (await world.api("GET", "/keys", expect=200))["items"]}
+    assert states[before] == "published"
+    assert states[made["id"]] == "active"
+
+
+async def test_the_key_before_the_last_is_retired(world: World) -> None:
+    """One predecessor stays published for tokens that live; the one before it is retired."""
+    first = await _kid(world)
+    await world.api("POST", "/keys/rotate", {}, expect=201)
+    await world.api("POST", "/keys/rotate", {}, expect=201)
+    states = [
+        key["state"] for key in (await world.api("GET", "/keys", expect=200))["items"] if key["id"] == first
+    ]
+    assert states == ["retired"]
+
+
+async def test_registries_that_know_keys_by_name_are_told_first(
+    world: World, client: httpx.AsyncClient, deps: Deps
+) -> None:
+    """Where a service names keys by kid, a new key is published in its bundle, and signs only when it is activated."""
+    service = {"name": "old.test", "algorithm": "RS256", "header": "thumbprint-kid"}
+    await world.api("POST", "/services", service, expect=201)
+    before = await _kid(world, "old.test")
+    made = await world.api("POST", "/keys/rotate", {"algorithm": "RS256"}, expect=201)
+    assert (made["state"], made["waiting"]) == ("published", ["old.test"])
+    assert await _kid(world, "old.test") == before
+    pem = (await client.get("/keys/bundle.pem", params={"service": "old.test"})).content
+    assert len(x509.load_pem_x509_certificates(pem)) == 2
+    await activate_key(deps, made["id"])
+    assert await _kid(world, "old.test") == made["id"]
+    with pytest.raises(ConflictError):
+        await activate_key(deps, made["id"])
+
+
+async def test_a_folder_that_cannot_be_written_answers_409(
+    world: World, monkeypatch: pytest.MonkeyPatch, deps: Deps
+) -> None:
+    """Rotation on a read-only KEYS_DIR says what to do, and changes nothing."""
+    before = await _kid(world)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    problem = await world.api("POST", "/keys/rotate", {}, expect=409)
+    assert "KEYS_DIR" in problem["detail"] or "writable" in problem["detail"]
+    assert await _kid(world) == before
+
+
+async def test_only_who_may_write_keys_rotates(world: World) -> None:
+    """A plain user neither sees nor rotates keys."""
+    await world.add_user("alice")
+    by = ("alice", "password-of-alice")
+    await world.api("POST", "/keys/rotate", {}, expect=403, by=by)
+    await world.api("GET", "/keys", expect=403, by=by)
