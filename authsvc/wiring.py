@@ -79,10 +79,11 @@ def owner_url(settings: Settings) -> str:
     return Cluster(settings.data_dir).url(ClusterRole.OWNER)
 
 
-def load_keys(settings: Settings) -> tuple[KeyFolder, KeySet]:
-    """Return the key folder and what it holds, created where anything is missing."""
+def load_keys(settings: Settings, *, create: bool) -> tuple[KeyFolder, KeySet]:
+    """Return the key folder and what it holds; `create` makes what is missing, which only a start may."""
     folder = KeyFolder(settings.keys_path)
-    folder.create_missing(algorithms={Algorithm.ES256}, now=now())
+    if create:
+        folder.create_missing(algorithms={Algorithm.ES256}, now=now())
     return folder, folder.load()
 
 
@@ -98,14 +99,20 @@ def make_seal(keys: KeySet) -> Seal:
 
 @asynccontextmanager
 async def open_deps(
-    settings: Settings, *, durable: bool = True, clock: Callable[[], datetime] = now
+    settings: Settings,
+    *,
+    create_keys: bool = False,
+    durable: bool = True,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Deps]:
     """Build everything on a database that has passed its self-test, with the journal running, and take it down again.
 
+    A command run in the wrong folder must not leave keys there: `create_keys` is for `serve` and `bootstrap` alone.
     Raises StartupError, in one line that says what to do, for a database, a folder or a key that must not be worked with.
     """
-    folder, keys = load_keys(settings)
-    url, seal = application_url(settings), make_seal(keys)
+    url = application_url(settings)
+    folder, keys = load_keys(settings, create=create_keys)
+    seal = make_seal(keys)
     epoch = await _check(url, keys, durable=durable)
     hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")

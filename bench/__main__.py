@@ -22,6 +22,8 @@ from bench.load import Load, Tally
 from bench.world import ES256, RS256, LogSize, World, open_world
 
 RESULTS = Path(__file__).parent / "results"
+QUIET = 0.7
+"""The load average above which somebody else is using the two cores that the servers and the generator need."""
 PACKAGES = ("cryptography", "fastapi", "httptools", "psycopg", "uvicorn", "uvloop")
 
 Measure = Callable[[], float]
@@ -145,6 +147,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     started, machine = datetime.now(UTC), _machine()
     print(f"{machine['cores']} cores, load average {os.getloadavg()[0]:.2f}; {bench}", flush=True)
+    if os.getloadavg()[0] > QUIET:
+        print(
+            "the machine is busy with something else: these ratios will say little about the code", flush=True
+        )
     with open_world() as world:
         before = world.measure_log()
         rows = measure(bench, world)

@@ -26,7 +26,7 @@ from authsvc.config import Settings, read_settings  # noqa: E402
 from authsvc.core.service import Algorithm  # noqa: E402
 from authsvc.operations.bootstrap import FirstStart, bootstrap  # noqa: E402
 from authsvc.operations.deps import Deps  # noqa: E402
-from authsvc.wiring import open_deps  # noqa: E402
+from authsvc.wiring import configure_logs, open_deps  # noqa: E402
 from tests.clock import Clock  # noqa: E402
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World  # noqa: E402
 
@@ -36,6 +36,7 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis_settings.load_profile("authsvc")
+configure_logs()  # as every entry point does: without it, tracebacks show local variables
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ class Workers:
     forget: Callable[[int], None]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _started_at: float = 0.0
-    _replaced: bool = False
+    _may_fail: bool = False
 
     def start(self) -> None:
         """Start all."""
@@ -39,19 +39,23 @@ class Workers:
     def keep_running(self) -> int | None:
         """Replace those that have died; return the exit code when the first of all fails so soon that others would too.
 
-        Once one has been replaced, whatever its replacement meets passes: a database that is starting again refuses it.
+        Once one has been replaced, whatever its replacement meets passes.
         """
         for at, worker in enumerate(self._running):
             code = worker.poll()
             if code is None:
                 continue
             self.forget(worker.pid)
-            if time.monotonic() - self._started_at < STOP_SECONDS and code > 0 and not self._replaced:
+            if time.monotonic() - self._started_at < STOP_SECONDS and code > 0 and not self._may_fail:
                 return code
-            self._replaced = True
+            self._may_fail = True
             time.sleep(RESTART_PAUSE)
             self._running[at] = self._spawn()
         return None
+
+    def forgive_failures(self) -> None:
+        """Replace from now on even those that fail at once: the database was gone, and that is no fault of theirs."""
+        self._may_fail = True
 
     def stop(self) -> None:
         """Let them finish what they answer, then end those that do not."""

@@ -1,6 +1,6 @@
 """Limits as text: `repository:acme/**:pull` (a scope with a pattern) or `project:write` (a permission)."""
 
-from authsvc.core.permission import Permission, ResourceType, parse_permission
+from authsvc.core.permission import REPOSITORY_ACTIONS, Permission, ResourceType, parse_permission
 from authsvc.core.principal import Limit
 from authsvc.core.repository import parse_pattern
 
@@ -9,7 +9,9 @@ def parse_limits(text: str) -> tuple[Limit, ...] | None:
     """Return the limits that `text` writes, one for each of its actions, or None when it writes none."""
     permission = parse_permission(text)
     if permission is not None:
-        return (Limit(permission),)
+        # Without a pattern, another action is a pattern whose actions were forgotten: `repository:acme`.
+        known = permission.type != ResourceType.REPOSITORY or permission.action in {*REPOSITORY_ACTIONS, "*"}
+        return (Limit(permission),) if known else None
     type_, _, rest = text.partition(":")
     path, _, actions = rest.rpartition(":")
     if type_ == ResourceType.REGISTRY and path == "catalog" and actions == "*":

@@ -95,6 +95,8 @@ async def change_binding(
         await _demand(change, authority, "write", project)
         old = found(await find_binding_record(change, project, id_), "binding")
         check_version(old.version, expected)
+        if not fields:
+            return old
         record = replace(old, **fields, version=old.version + 1)
         await _check(change, authority, record)
         await update_binding(change, record)

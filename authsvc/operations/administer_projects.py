@@ -72,6 +72,8 @@ async def change_project(
         authority.demand("project:write", name)
         old = found(await find_project_record(change, name), "project")
         check_version(old.version, expected)
+        if not fields:
+            return old
         record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
         await update_project(change, record)
     return record

@@ -85,6 +85,8 @@ async def change_robot(
     async with deps.database.change(actor.by) as change:
         old = await _allowed_robot(deps, change, actor, "write", project, name)
         check_version(old.version, expected)
+        if not fields:
+            return old
         if old.disabled and fields.get("disabled") is False:
             await demand_rights_of(change, await read_authority(deps, change, actor), _principal(old))
         record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type

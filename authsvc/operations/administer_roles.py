@@ -63,6 +63,8 @@ async def change_role(
         authority.demand("role:write", SYSTEM_WIDE)
         old = found(await find_role_record(change, name), "role")
         check_version(old.version, expected)
+        if not fields:
+            return old
         _refuse_built_in(old)
         record = replace(old, **fields, version=old.version + 1)
         record = replace(record, permissions=tuple(sorted(set(record.permissions))))

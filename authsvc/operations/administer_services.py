@@ -66,6 +66,8 @@ async def change_service(
         (await read_authority(deps, change, actor)).demand("service:write", SYSTEM_WIDE)
         old = found(await find_service_record(change, name), "service")
         check_version(old.version, expected)
+        if not fields:
+            return old
         service = replace(old.service, **fields)
         _check(service)
         record = replace(old, service=service, version=old.version + 1)

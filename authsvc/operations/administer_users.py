@@ -93,6 +93,8 @@ async def change_user(
         if old.disabled and fields.get("disabled") is False:
             await demand_rights_of(change, authority, Principal(PrincipalKind.USER, old.id, old.name))
         check_version(old.version, expected)
+        if not fields:
+            return old
         record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
         await update_user(change, record)
         await keep_an_administrator(change)

@@ -4,9 +4,9 @@ Synchronous, in the main thread of the parent process: the embedded server and t
 """
 
 import asyncio
+import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack
@@ -59,7 +59,7 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
             stack.enter_context(server)
             upgrade(plan.owner_url())
         announce(asyncio.run(prepare(plan)))
-        metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-metrics-"))
+        metrics = _empty_folder(plan.data_dir / "metrics")
         environment = {**plan.environment, "PROMETHEUS_MULTIPROC_DIR": metrics}
         workers = Workers(
             [*this_python(), "worker"],
@@ -71,8 +71,8 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
         workers.start()
         stack.callback(workers.stop)
         while not stopping.wait(LOOK_SECONDS):
-            if server is not None:
-                server.ensure_running()
+            if server is not None and server.ensure_running():
+                workers.forgive_failures()
             code = workers.keep_running()
             if code is not None:
                 return code
@@ -96,6 +96,13 @@ async def prepare(plan: Plan) -> Ready:
 def _file_name(service: str, number: int) -> str:
     """Return the service's name where it can be a file's, else a number."""
     return service if service.replace("-", "").replace(".", "").isalnum() else f"service-{number}"
+
+
+def _empty_folder(path: Path) -> str:
+    """Return a folder that holds nothing: what the last run's processes counted is over."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return str(path.absolute())
 
 
 def _listen(plan: Plan) -> socket.socket:

@@ -121,7 +121,7 @@ async def test_a_server_that_loses_commits_is_refused(settings: Settings) -> Non
 async def test_an_empty_database_is_refused(postgres: EmbeddedServer) -> None:
     """Before the first migration there is nothing to work with."""
     with pytest.raises(StartupError, match="run 'authsvc migrate'"):
-        await _check(postgres.cluster.url(ClusterRole.APP, "postgres"))
+        await _check(postgres.cluster.url(ClusterRole.SUPERUSER, "postgres"))
 
 
 async def test_partitions_that_cannot_be_made_are_told(settings: Settings, superuser_url: str) -> None:

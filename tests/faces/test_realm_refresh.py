@@ -37,7 +37,8 @@ async def test_a_refresh_token_is_used_again_and_at_once(realm: Realm) -> None:
     """One token serves every pull, in parallel too; no use of it ends it or brings another."""
     token = await realm.identity_token()
     for _ in range(2):
-        responses = await asyncio.gather(*(realm.refresh(token, scope=PULL) for _ in range(12)))
+        uses = (realm.refresh(token, scope=PULL, access_type="offline") for _ in range(12))
+        responses = await asyncio.gather(*uses)
         for response in responses:
             assert await realm.access(response) == [("repository", "acme/app", ["pull"])]
             assert "refresh_token" not in body_of(response)

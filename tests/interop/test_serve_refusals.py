@@ -97,13 +97,22 @@ def test_a_database_that_is_not_there(own_service: Service) -> None:
     assert "hunter2" not in ended.err
 
 
+def test_keys_that_are_not_there(own_service: Service, service: Service) -> None:
+    """A command with the right database and the wrong KEYS_DIR names the folder, and makes no keys in it."""
+    application = service.command("db", "url", "--role", "app").succeeded().out.strip()
+    own_service.settings = {"AUTHSVC_DATABASE_URL": application}
+    _is_one_line(own_service.command("keys", "list"), "data/keys")
+    assert list(own_service.folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [["admin", "reset-password", "admin"], ["keys", "list"], ["db", "url", "--role", "app"]],
 )
 def test_commands_without_a_service(own_service: Service, command: list[str]) -> None:
-    """Commands that need the embedded Postgres say in one line that it does not run, and make no data of their own."""
+    """Commands that need the embedded Postgres say in one line that it does not run, and leave no keys behind."""
     _is_one_line(own_service.command(*command))
+    assert list(own_service.folder.iterdir()) == []
 
 
 def test_certificate_without_a_key(own_service: Service, tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ async def _credentials(read: Read, owners: list[Principal]) -> dict[str, Json]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [2, 3])
 async def test_the_log_alone_rebuilds_policy_and_every_decision(
     world: World, clock: Clock, seed: int
 ) -> None:

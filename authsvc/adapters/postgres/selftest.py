@@ -5,20 +5,21 @@ from psycopg.errors import InsufficientPrivilege, UndefinedFunction
 from authsvc.adapters.postgres.log import Connection
 from authsvc.core.errors import StartupError
 
-_RIGHTS = """
-SELECT relation, privilege FROM unnest(ARRAY['log', 'batches', 'epochs']) AS relation,
-    unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
-WHERE has_table_privilege(relation, privilege)
-UNION ALL SELECT c.relname, 'ownership' FROM pg_class c
-WHERE c.relname IN ('log', 'batches', 'epochs') AND c.relnamespace = 'public'::regnamespace
-    AND pg_has_role(c.relowner, 'USAGE')
-"""
-
 _GUARDED = """
-SELECT c.oid, c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
+SELECT c.oid, c.relname, c.relowner, c.relispartition FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
     AND (c.relname IN ('log', 'batches', 'epochs')
          OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log'::regclass))
 """
+
+# A right on single columns counts, and a partition is written through its parent only.
+_RIGHTS = f"""
+SELECT g.relname, privilege FROM ({_GUARDED}) AS g,
+    unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'INSERT']) AS privilege
+WHERE (g.relispartition OR privilege <> 'INSERT') AND CASE
+    WHEN privilege IN ('UPDATE', 'INSERT') THEN has_any_column_privilege(g.oid, privilege)
+    ELSE has_table_privilege(g.oid, privilege) END
+UNION ALL SELECT g.relname, 'ownership' FROM ({_GUARDED}) AS g WHERE pg_has_role(g.relowner, 'USAGE')
+"""  # noqa: S608 - formatted from the constant above
 
 _MISSING_GUARDS = f"""
 SELECT g.relname FROM ({_GUARDED}) AS g WHERE (
@@ -29,11 +30,20 @@ SELECT g.relname FROM ({_GUARDED}) AS g WHERE (
 _STRANGE_TRIGGERS = f"""
 SELECT g.relname || '.' || t.tgname FROM pg_trigger t JOIN ({_GUARDED}) AS g ON g.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND t.tgname NOT IN ('append_only', 'no_truncate')
+UNION ALL SELECT g.relname || '.' || r.rulename FROM pg_rewrite r JOIN ({_GUARDED}) AS g ON g.oid = r.ev_class
 """  # noqa: S608 - formatted from the constant above
 
-_SETTINGS = (
-    "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')"
-)
+# The guards all call one function: it must do nothing but raise.
+_TOOTHLESS = f"""
+SELECT DISTINCT p.proname FROM pg_trigger t JOIN ({_GUARDED}) AS g ON g.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE t.tgname IN ('append_only', 'no_truncate') AND p.prosrc !~ '^\\s*BEGIN\\s+RAISE EXCEPTION [^;]*;\\s*END\\s*$'
+"""  # noqa: S608 - formatted from the constant above
+
+_SETTINGS = """
+SELECT name, setting FROM pg_settings
+WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
+    OR name = 'synchronous_commit' AND setting NOT IN ('on', 'remote_apply')
+"""
 
 
 async def check_database(connection: Connection, *, durable: bool) -> None:
@@ -54,12 +64,19 @@ async def check_database(connection: Connection, *, durable: bool) -> None:
             f"the append-only triggers of {relation} are missing or not ENABLE ALWAYS: restore them"
         )
     for (trigger,) in await _rows(connection, _STRANGE_TRIGGERS):
-        raise StartupError(f"there is a trigger of somebody else's on the log, {trigger}: remove it")
+        raise StartupError(f"there is a trigger or rule of somebody else's on the log, {trigger}: remove it")
+    for (function,) in await _rows(connection, _TOOTHLESS):
+        raise StartupError(
+            f"the append-only triggers call {function}, which no longer only refuses: restore it"
+        )
     for name, setting in await _rows(connection, _SETTINGS):
-        if setting == "off" and (durable or name == "synchronous_commit"):
+        if durable or name == "synchronous_commit":
             raise StartupError(
-                f"Postgres runs with {name}=off, so that a crash could lose logged events: turn it on"
+                f"Postgres runs with {name}={setting}, so that a crash could lose logged events: turn it on"
             )
+    for (role,) in await _rows(connection, "SELECT current_setting('session_replication_role')"):
+        if role != "origin":
+            raise StartupError(f"the role runs with session_replication_role={role}: reset it to origin")
 
 
 async def ensure_partitions(connection: Connection) -> None:

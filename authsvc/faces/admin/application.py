@@ -178,6 +178,11 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     headers = dict(_HEADERS)
     if problem is BY_STATUS[405]:
         headers["allow"] = ", ".join(sorted(_allowed(request)))
+    if not request.url.path.startswith(PREFIX):
+        # Perhaps a mistyped realm: docker prints this form, and no other (token-protocol A1.10).
+        message = f"{problem.title}: the realm is /token"
+        body = {"errors": [{"code": "UNSUPPORTED", "message": message, "detail": None}]}
+        return JSONResponse(body, error.status_code, headers)
     return _problem(problem, problem.title, (), headers, status=error.status_code)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,7 +116,7 @@ def _row(seq: int, entry: dict[str, object]) -> dict[str, str | int]:
     grants = entry.get("grants")
     about = ""
     if isinstance(grants, list):
-        about = " ".join(f"{g['name']}:{','.join(g.get('granted', {})) or '-'}" for g in grants)
+        about = " ".join(_about(grant) for grant in grants)
     return {
         "seq": seq,
         "time": from_microseconds(time).isoformat(timespec="seconds") if isinstance(time, int) else "",
@@ -126,6 +126,13 @@ def _row(seq: int, entry: dict[str, object]) -> dict[str, str | int]:
         "address": str(entry.get("address", "-")),
         "about": about or str(entry.get("reason", "")),
     }
+
+
+def _about(grant: dict[str, Any]) -> str:
+    """Return one grant in a line: what was granted, and what was refused and why."""
+    granted = ",".join(grant.get("granted", {})) or "-"
+    refused = ", ".join(f"{action} {reason}" for action, reason in grant.get("refused", {}).items())
+    return f"{grant['name']}:{granted}" + (f" (refused: {refused})" if refused else "")
 
 
 def _address(text: str) -> str:

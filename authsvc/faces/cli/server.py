@@ -1,6 +1,8 @@
 """authsvc serve, and the workers it starts."""
 
+import json
 import os
+import re
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from authsvc.operations.bootstrap import FirstStart
 from authsvc.wiring import check_tls, open_deps, owner_url, run_worker
 
 APPLICATION = "authsvc.app:create"
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._/:-]*[A-Za-z0-9_/]")
 
 
 def serve() -> None:
@@ -26,7 +29,7 @@ def serve() -> None:
         first=first_start(settings),
         environment=os.environ,  # noqa: TID251 - the workers read the same settings
         owner_url=lambda: owner_url(settings),
-        open_deps=lambda: open_deps(settings),
+        open_deps=lambda: open_deps(settings, create_keys=True),
     )
     raise typer.Exit(serving.serve(plan, lambda ready: _announce(settings, ready)))
 
@@ -53,14 +56,23 @@ def _announce(settings: Settings, ready: serving.Ready) -> None:
     username = settings.bootstrap_admin_username
     if password is not None:
         typer.echo(f"authsvc: first administrator: {username}, password: {password}")
-        typer.echo("authsvc: this password is shown once; change it with PUT /api/v1/users/{name}/password")
+        typer.echo(
+            f"authsvc: this password is shown once; change it with PUT /api/v1/users/{username}/password"
+        )
     for service in ready.bootstrapped.services:
         typer.echo(f"\n# for the configuration of the registry {service.name} (CNCF Distribution):")
         typer.echo("auth:")
         typer.echo("  token:")
-        typer.echo(f"    realm: {settings.realm}")
-        typer.echo(f"    service: {service.name}")
-        typer.echo(f"    issuer: {service.issuer}")
-        typer.echo(f"    rootcertbundle: {ready.bundles[service.name]}")
+        typer.echo(f"    realm: {_yaml(settings.realm)}")
+        typer.echo(f"    service: {_yaml(service.name)}")
+        typer.echo(f"    issuer: {_yaml(service.issuer)}")
+        typer.echo(f"    rootcertbundle: {_yaml(ready.bundles[service.name])}")
     if ready.bootstrapped.services:
-        typer.echo(f"\n# then:\ndocker login -u {username} {ready.bootstrapped.services[0].name}\n")
+        typer.echo("\n# then, with the registry's own address:")
+        typer.echo(f"docker login -u {username} {ready.bootstrapped.services[0].name}\n")
+
+
+def _yaml(value: object) -> str:
+    """Return a text as YAML reads it back: plain where that is safe, else in JSON's quotes, which YAML knows."""
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

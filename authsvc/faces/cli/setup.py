@@ -41,7 +41,7 @@ def bootstrap() -> None:
     settings = read_settings()
 
     async def run() -> None:
-        async with open_deps(settings) as deps:
+        async with open_deps(settings, create_keys=True) as deps:
             made = await bootstrap_operation(deps, first_start(settings))
         if made.new_password is not None:
             name = settings.bootstrap_admin_username
