@@ -45,6 +45,9 @@ class CuttingProxy:
             yield
         finally:
             server.close()
+            await asyncio.sleep(0.05)  # for those that were just accepted
+            if self._tasks:  # they end with their clients, which are gone
+                await asyncio.wait(self._tasks, timeout=2)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -75,9 +78,8 @@ class CuttingProxy:
         replies: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
         while data := await reader.read(1 << 20):
-            if (
-                data[:1] in b"QPB" and self.random.random() < self.chance
-            ):  # a query; nothing of the start-up or its passwords
+            is_query = data[:1] in b"QPB"  # nothing of the start-up or its passwords
+            if is_query and self.random.random() < self.chance:
                 cut = self.random.choice(list(Cut))
                 self.cuts[cut] += 1
                 back.cancel()

@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 
-from authsvc.adapters.embedded.cluster import Cluster
 from authsvc.adapters.keys.folder import KeyFolder
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
@@ -139,8 +138,3 @@ async def move_policy(database: Database) -> str:
             groups.insert().values(row), Kind.GROUP_CREATED, state=dict(state), things=[Thing("group", id_)]
         )
     return id_
-
-
-def server_folder(cluster: Cluster) -> Path:
-    """Return where a cluster listens."""
-    return cluster.socket_folder()

@@ -23,7 +23,7 @@ from authsvc.config import Settings
 from authsvc.core.errors import UnavailableError
 from authsvc.core.recorded import Recorded, Stale
 from tests.adapters.cutting_proxy import Cut, CuttingProxy
-from tests.adapters.logbook import Logbook, move_policy, open_logbook, record, server_folder, through
+from tests.adapters.logbook import Logbook, move_policy, open_logbook, record, through
 
 FULL = os.environ.get("AUTHSVC_CAMPAIGN") == "full"
 CUTS = 10_000 if FULL else 300
@@ -410,12 +410,10 @@ async def test_a_frozen_server_keeps_nobody_waiting(own_server: EmbeddedServer, 
 
 
 @pytest.mark.timeout(7200 if FULL else 180)
-async def test_cut_connections_lose_and_double_nothing(
-    logbook: Logbook, postgres: EmbeddedServer, tmp_path: Path
-) -> None:
+async def test_cut_connections_lose_and_double_nothing(logbook: Logbook, postgres: EmbeddedServer) -> None:
     """Connections cut before, in and after the server's reply leave every acknowledged event in the log, once."""
     folder = Path(tempfile.mkdtemp(prefix="cut-"))
-    proxy = CuttingProxy(server_folder(postgres.cluster), Random(13), chance=0.3)
+    proxy = CuttingProxy(postgres.cluster.socket_folder(), Random(13), chance=0.3)
     acknowledged, done = dict[str, int](), asyncio.Event()
 
     async def connect() -> psycopg.AsyncConnection[tuple[object, ...]]:
@@ -445,7 +443,7 @@ async def test_cut_connections_make_a_change_whole_or_not_at_all(
 ) -> None:
     """A change of policy that was reported as made is there; every change is there with its event, or neither is."""
     folder = Path(tempfile.mkdtemp(prefix="cut-"))
-    proxy = CuttingProxy(server_folder(postgres.cluster), Random(17), chance=0.1)
+    proxy = CuttingProxy(postgres.cluster.socket_folder(), Random(17), chance=0.1)
     made: set[str] = set()
     async with proxy.listening(folder), logbook.database(through(logbook.url, folder)) as database:
 
