@@ -36,6 +36,11 @@ class PasswordHasher:
         self._busy = 0
 
     @property
+    def capacity(self) -> int:
+        """Return how many computations may run or wait."""
+        return self._limit
+
+    @property
     def busy(self) -> int:
         """Return how many computations run or wait."""
         return self._busy

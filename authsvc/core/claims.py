@@ -70,7 +70,7 @@ def make_claims(
     subject: str,
     now: datetime,
     expires_at: datetime,
-    grants: Iterable[Grant],
+    access: tuple[Access, ...],
 ) -> Claims:
     """Return the claims of a token issued `now` that ends at `expires_at`."""
     return Claims(
@@ -79,7 +79,7 @@ def make_claims(
         subject=subject,
         not_before=int(now.timestamp()) - service.backdate_seconds,
         expires_at=int(expires_at.timestamp()),
-        access=access_of(grants),
+        access=access,
     )
 
 

@@ -5,7 +5,7 @@ An entry is the canonical JSON of one event; its bytes are what is hashed and st
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -29,6 +29,9 @@ index, would fail the insert, and with it the batch of everybody else. Such a na
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+Encode = Callable[[Mapping[str, Json]], bytes]
 
 
 class Kind(StrEnum):
@@ -282,10 +285,13 @@ def _objects(value: Json) -> list[Mapping[str, Json]]:
     return value
 
 
-def encode_event(event: Event) -> tuple[bytes, IndexRow]:
-    """Return the entry's bytes and its columns; raises ValueError when it is too large, or could not be read again."""
+def encode_event(event: Event, encode: Encode = canonical.encode) -> tuple[bytes, IndexRow]:
+    """Return the entry's bytes and its columns; raises ValueError when it is too large, or could not be read again.
+
+    `encode` gives the same bytes as `canonical.encode`, perhaps faster.
+    """
     fields = event.fields()
-    entry = canonical.encode(fields)
+    entry = encode(fields)
     if len(entry) > MAX_ENTRY:
         raise ValueError("the event is larger than an entry of the log may be")
     if event.kind is not Kind.TOKEN_ISSUED:

@@ -36,6 +36,11 @@ def describe_bad_user_name(name: str) -> str | None:
     return None
 
 
+def is_same_user(one: str, other: str) -> bool:
+    """Say whether two texts name the same user."""
+    return one == other or user_key(one) == user_key(other)
+
+
 def user_key(name: str) -> str:
     """Return what two users' names may not share: the name without case."""
     return unicodedata.normalize("NFKC", name.casefold())

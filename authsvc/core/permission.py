@@ -62,7 +62,8 @@ class Role:
 
     def covers(self, permission: Permission) -> bool:
         """Say whether the role holds `permission`."""
-        return any(held.covers(permission) for held in self.permissions)
+        held = self.permissions
+        return permission in held or Permission(permission.type, "*") in held or EVERYTHING in held
 
 
 def _role(name: str, description: str, *permissions: str) -> Role:

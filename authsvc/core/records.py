@@ -11,6 +11,7 @@ from enum import StrEnum
 from authsvc.core.canonical import Json
 from authsvc.core.credential import CredentialKind
 from authsvc.core.event import Thing, microseconds
+from authsvc.core.names import user_key
 from authsvc.core.permission import Permission
 from authsvc.core.principal import Limit, Network, Principal, Visibility
 from authsvc.core.repository import Pattern
@@ -42,7 +43,7 @@ class UserRecord:
 
     def things(self) -> tuple[Thing, ...]:
         """Return what caches know a change of it by."""
-        return (Thing("user", self.id),)
+        return (Thing("user", self.id), Thing("name", user_key(self.name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 WILDCARD = "*"
+MAX_ACTIONS = 64
 
 _TYPE = re.compile(r"([a-z0-9]+)(?:\([a-z0-9]+\))?")
 _ACTION = re.compile(r"[a-z][a-z_-]{0,63}|\*")
@@ -48,6 +49,8 @@ def parse_scope(text: str) -> Scope | None:
     matched = _TYPE.fullmatch(type_)
     actions = sorted({action for action in action_list.split(",") if action})
     if not (separator and name.isprintable() and name and actions) or matched is None:
+        return None
+    if len(actions) > MAX_ACTIONS:
         return None
     if any(_ACTION.fullmatch(action) is None for action in actions):
         return None

@@ -4,24 +4,26 @@ A plain ASGI callable, since a framework's route would cost more than everything
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 from urllib.parse import parse_qsl
 
+import orjson
 import structlog
 
 from authsvc.core.credential import CredentialKind
 from authsvc.core.errors import (
     AuthsvcError,
+    ConflictError,
     Fault,
     InvalidInputError,
     ThrottledError,
     UnavailableError,
     UnknownServiceError,
 )
-from authsvc.core.names import user_key
+from authsvc.core.names import is_same_user
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
 from authsvc.core.principal import Network
 from authsvc.faces.http import (
@@ -45,6 +47,7 @@ PATHS = frozenset({"/auth", "/auth/", "/token", "/token/", "/auth/token", "/auth
 """Every spelling answers directly: a redirect would turn a client's POST into an anonymous GET (token-protocol A1.7, 14)."""
 DEADLINE = 5.0
 MAX_QUERY = 32 * 1024
+SHORT_QUERY = 512
 MAX_FORM = 64 * 1024
 MAX_FIELDS = 250
 MAX_CLIENT = 255
@@ -56,7 +59,6 @@ _CHALLENGE = (b"www-authenticate", b'Basic realm="authsvc", charset="UTF-8"')
 _NAMELESS = frozenset({"", IDENTITY_TOKEN_USER})
 _REFRESH = frozenset({CredentialKind.REFRESH})
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 _log = structlog.get_logger()
 
 
@@ -76,21 +78,27 @@ class _OAuthError(Exception):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
 class _Fields:
-    """A decoded query or form, in order."""
+    """A decoded query or form: each name with its values in order."""
 
-    pairs: tuple[tuple[str, str], ...] = field(repr=False)
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._values: dict[str, tuple[str, ...]] = {}
+        for name, value in pairs:
+            self._values[name] = (*self._values.get(name, ()), value)
 
     def all(self, name: str) -> tuple[str, ...]:
-        return tuple(value for key, value in self.pairs if key == name)
+        return self._values.get(name, ())
 
     def one(self, name: str) -> str | None:
         """Return the value of a field; several must be the same where the answer hangs on it (A2.22)."""
-        values = self.all(name)
-        if len(set(values)) > 1 and name in _ONCE:
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if name in _ONCE and len(set(values)) > 1:
             raise InvalidInputError(Fault(name, "given several times with different values"))
-        return values[0] if values else None
+        return values[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +158,16 @@ class TokenEndpoint:
 
 
 def _parse_query(data: bytes) -> _Fields:
+    if len(data) <= SHORT_QUERY:
+        return _parse_short(data)
     if len(data) > MAX_QUERY:
         raise InvalidInputError(Fault("query", f"more than {MAX_QUERY} bytes"))
+    return _parse(data)
+
+
+@lru_cache(maxsize=4096)
+def _parse_short(data: bytes) -> _Fields:
+    """Parse a query that may well come again, as nodes ask for the same images; no secret is ever read from a query."""
     return _parse(data)
 
 
@@ -161,7 +177,7 @@ def _parse(data: bytes) -> _Fields:
         pairs = parse_qsl(data.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError as error:
         raise InvalidInputError(Fault("query", f"more than {MAX_FIELDS} parameters")) from error
-    return _Fields(tuple(pairs))
+    return _Fields(pairs)
 
 
 async def _read_form(scope: Scope, receive: Receive) -> bytes:
@@ -191,7 +207,7 @@ def _read_get(scope: Scope, query: _Fields) -> Presented:
     account = query.one("account")
     if isinstance(presented, NameAndSecret) and account and presented.name not in _NAMELESS:
         # Informational only, and a contradiction is nobody's honest request (A2.43).
-        return presented if user_key(account) == user_key(presented.name) else Unreadable()
+        return presented if is_same_user(account, presented.name) else Unreadable()
     return presented
 
 
@@ -249,7 +265,7 @@ def _token_body(issued: IssuedToken, *, posted: bool) -> bytes:
         body["scope"] = " ".join(issued.granted)
     if issued.refresh_token is not None:
         body["refresh_token"] = issued.refresh_token
-    return _encode(body).encode()
+    return orjson.dumps(body)
 
 
 async def _answer_error(send: Send, error: Exception, *, posted: bool) -> str:
@@ -258,7 +274,7 @@ async def _answer_error(send: Send, error: Exception, *, posted: bool) -> str:
     headers = list(_JSON_ONLY)
     if isinstance(error, ThrottledError | UnavailableError):
         headers.append((b"retry-after", str(error.retry_after).encode()))
-    elif isinstance(error, TimeoutError):
+    elif isinstance(error, TimeoutError | ConflictError):
         headers.append((b"retry-after", b"2"))
     elif isinstance(error, _TooLargeError):
         headers.append((b"connection", b"close"))
@@ -281,7 +297,7 @@ def _describe(error: Exception) -> tuple[int, str, str, str, str]:  # noqa: PLR0
             return 415, "UNSUPPORTED", f"send the form as {_FORM}", "invalid_request", "invalid"
         case ThrottledError():
             return 429, "TOOMANYREQUESTS", str(error), "slow_down", "throttled"
-        case UnavailableError() | TimeoutError():
+        case UnavailableError() | TimeoutError() | ConflictError():
             message = "the service cannot decide now: try again in a moment"
             return 503, "UNAVAILABLE", message, "temporarily_unavailable", "unavailable"
         case _:
@@ -293,4 +309,4 @@ def _error_body(code: str, message: str, *, oauth: str | None = None) -> bytes:
     body: dict[str, object] = {"errors": [{"code": code, "message": message, "detail": None}]}
     if oauth is not None:
         body |= {"error": oauth, "error_description": message}
-    return _encode(body).encode()
+    return orjson.dumps(body)

@@ -16,7 +16,7 @@ from authsvc.core.credential import (
     parse_secret,
 )
 from authsvc.core.decide import is_within
-from authsvc.core.names import user_key
+from authsvc.core.names import MAX_NAME, is_same_user, user_key
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
 from authsvc.core.principal import ANONYMOUS, Address, Binding, Limit, Principal, PrincipalKind
 from authsvc.core.service import Service
@@ -25,6 +25,8 @@ from authsvc.operations.throttle import address_key
 
 MAX_SECRET = 1024
 """Characters of a password or credential; a longer one is refused before anything is computed."""
+MAX_ACCOUNT = 2 * MAX_NAME + 1
+"""Characters of the longest account: a project, `+` and a robot."""
 IDENTITY_TOKEN_USER = "<token>"  # noqa: S105 - the name that docker's credential helpers store identity tokens under
 
 
@@ -121,7 +123,7 @@ async def _by_name(
     kinds: frozenset[CredentialKind],
     service: Service | None,
 ) -> Authenticated | Refused:
-    if not secret or max(len(secret), len(name)) > MAX_SECRET or not name.isprintable():
+    if not secret or len(secret) > MAX_SECRET or len(name) > MAX_ACCOUNT or not name.isprintable():
         return Refused(Refusal.UNREADABLE, _unknown(deps, name[:MAX_SECRET]), deps.memory.revision)
     if name in ("", IDENTITY_TOKEN_USER):
         return await _by_machine_secret(deps, None, secret, address, kinds & _NAMELESS, service)
@@ -146,28 +148,29 @@ async def _by_machine_secret(
     if credential is None or not _is_right(deps, secret, credential):
         account = _unknown(deps, name or "")
         return Refused(Refusal.UNKNOWN_CREDENTIAL, account, known.revision, secret.kind, secret.id)
-    reason = await _mismatch(deps, name, credential, kinds, service)
+    reason, revision = await _mismatch(deps, name, known, credential, kinds, service)
     if reason is not None:
-        return Refused(reason, credential.owner, known.revision, credential.kind, credential.id)
-    found = Authenticated(credential.owner, (), known.revision, credential.kind, credential)
+        return Refused(reason, credential.owner, revision, credential.kind, credential.id)
+    found = Authenticated(credential.owner, (), revision, credential.kind, credential)
     return await _admit(deps, found, address)
 
 
 async def _mismatch(
     deps: Deps,
     name: str | None,
+    known: Known[Credential | None],
     credential: Credential,
     kinds: frozenset[CredentialKind],
     service: Service | None,
-) -> Refusal | None:
-    """Return why a right credential does not fit the request it came with, or None."""
+) -> tuple[Refusal | None, int]:
+    """Return why a right credential does not fit the request it came with, or None, and the revision that this rests on."""
     if credential.kind not in kinds:
-        return Refusal.WRONG_KIND
-    if name is not None and user_key(name) != user_key(credential.owner.name):
-        return Refusal.WRONG_ACCOUNT
-    if await _is_for_other_service(deps, credential, service):
-        return Refusal.SERVICE
-    return None
+        return Refusal.WRONG_KIND, known.revision
+    if name is not None and not is_same_user(name, credential.owner.name):
+        return Refusal.WRONG_ACCOUNT, known.revision
+    if credential.kind is CredentialKind.REFRESH and service is not None:
+        return await _misplaced(deps, known, credential, service)
+    return None, known.revision
 
 
 def _is_right(deps: Deps, secret: MachineSecret, credential: Credential) -> bool:
@@ -175,12 +178,21 @@ def _is_right(deps: Deps, secret: MachineSecret, credential: Credential) -> bool
     return matches and secret.kind is credential.kind
 
 
-async def _is_for_other_service(deps: Deps, credential: Credential, service: Service | None) -> bool:
-    """Say whether this is a refresh token that must not be used here: an isolated service shares none, in or out (DESIGN 8)."""
-    if credential.kind is not CredentialKind.REFRESH or service is None or credential.service == service.name:
-        return False
-    origin = (await deps.memory.service(credential.service or "")).value
-    return service.isolated or origin is None or origin.isolated
+async def _misplaced(
+    deps: Deps, known: Known[Credential | None], credential: Credential, service: Service
+) -> tuple[Refusal | None, int]:
+    """Return whether a refresh token must not be used here: where they are off, or across an isolated service's border.
+
+    INVARIANT: where the token was obtained is policy too, so its revision counts (DESIGN 7, 8).
+    """
+    if not service.refresh_tokens:
+        return Refusal.SERVICE, known.revision
+    if credential.service == service.name:
+        return None, known.revision
+    origin = await deps.memory.service(credential.service or "")
+    revision = min(known.revision, origin.revision)
+    apart = service.isolated or origin.value is None or origin.value.isolated
+    return (Refusal.SERVICE if apart else None), revision
 
 
 async def _by_password(
@@ -215,9 +227,14 @@ async def _is_right_password(
     user, now = known.value, deps.now()
     if deps.wrong_passwords.holds(fingerprint, now):
         return False
-    attempt = (user_key(name), address_key(address))
+    key = address_key(address)
+    attempt = (user_key(name), key)
     deps.throttle.check_passwords(attempt, now)
-    right = await deps.hasher.verify(password, None if user is None else user.password_hash)
+    deps.throttle.check_failures(("credentials", key), now)
+    stored = None if user is None else user.password_hash
+    right = await deps.password_checks.verify(
+        deps.hasher, fingerprint, password=password, stored=stored, address=key
+    )
     if right:
         deps.right_passwords.add(fingerprint, deps.now())
     else:

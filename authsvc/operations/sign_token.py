@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-import json
+
+import orjson
 
 from authsvc.adapters.keys.signing import SigningKey
 from authsvc.core.claims import Claims
@@ -14,12 +15,10 @@ from authsvc.operations.deps import Deps
 SIGNATURE_CHARACTERS = 512
 """Of the longest signature, RSA with 3072 bits."""
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-
 
 def token_size(claims: Claims, *, key: SigningKey, header: HeaderProfile) -> int:
     """Return about how many characters the token of these claims will have."""
-    payload = len(_encode(claims.payload("1.9007199254740991.12345678901"))) * 4 // 3
+    payload = len(orjson.dumps(claims.payload("1.9007199254740991.12345678901"))) * 4 // 3
     return len(key.encoded_header(header)) + payload + SIGNATURE_CHARACTERS
 
 
@@ -31,7 +30,7 @@ async def sign_token(deps: Deps, recorded: Recorded, *, key: SigningKey, header:
     event = recorded.event
     if not isinstance(event, TokenIssued) or event.claims is None:
         raise TypeError("the event issues no token")
-    payload = _encode(event.claims.payload(recorded.jti)).encode()
+    payload = orjson.dumps(event.claims.payload(recorded.jti))
     message = key.encoded_header(header) + b"." + base64.urlsafe_b64encode(payload).rstrip(b"=")
     if key.algorithm is Algorithm.RS256:
         loop = asyncio.get_running_loop()

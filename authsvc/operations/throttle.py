@@ -15,6 +15,7 @@ FAILURES = 120
 """Refused credentials a minute from one address that are evaluated and logged one by one."""
 ANONYMOUS = 240
 """Anonymous tokens a minute from one address that are no repetition of another."""
+SCOPES_AS_ONE, BYTES_AS_ONE = 4, 256
 MAX_COUNTERS = 50_000
 
 _IPV6_PREFIX = 64
@@ -41,7 +42,9 @@ class Attempts:
             return 0
         return max(1, int((counter.since + WINDOW - now).total_seconds()))
 
-    def count(self, key: tuple[str, str], now: datetime, *, fingerprint: bytes | None = None) -> None:
+    def count(
+        self, key: tuple[str, str], now: datetime, *, fingerprint: bytes | None = None, weight: int = 1
+    ) -> None:
         """Count one attempt; one with a fingerprint counts once a window, as a client's single try may be two requests."""
         counter = self._counters.get(key)
         if counter is None or now - counter.since >= WINDOW:
@@ -54,7 +57,7 @@ class Attempts:
                 return
             if len(counter.seen) < self._limit:
                 counter.seen.add(fingerprint)
-        counter.count += 1
+        counter.count += weight
 
 
 @dataclass(slots=True)
@@ -74,10 +77,13 @@ class Throttle:
         """Raise ThrottledError when `key` has had enough refused credentials lately."""
         self._check(self.failures, key, now, key)
 
-    def admit_anonymous(self, key: tuple[str, str], now: datetime) -> None:
-        """Count an anonymous request that needs an event of its own; raises ThrottledError when there were too many."""
+    def admit_anonymous(self, key: tuple[str, str], now: datetime, *, scopes: int, size: int) -> None:
+        """Count an anonymous request that needs an event of its own, a large one as several, as disk is what is protected.
+
+        Raises ThrottledError when there were too many.
+        """
         self._check(self.anonymous, key, now, key)
-        self.anonymous.count(key, now)
+        self.anonymous.count(key, now, weight=1 + scopes // SCOPES_AS_ONE + size // BYTES_AS_ONE)
 
     def _check(self, attempts: Attempts, key: tuple[str, str], now: datetime, told: tuple[str, str]) -> None:
         wait = attempts.is_over(key, now)

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from authsvc.core.canonical import Json
 from authsvc.core.claims import Claims
-from authsvc.core.decide import RULE_VERSION, Grant, Verdict
+from authsvc.core.decide import RULE_VERSION
 from authsvc.core.event import Event, Kind, Outcome, Requester, TokenIssued
 from authsvc.core.service import Service
+from authsvc.operations.decide_scopes import Decision
 from authsvc.operations.deps import Deps
 
 MAX_ODD = 8
@@ -20,7 +21,7 @@ def describe_issued(
     *,
     now: datetime,
     claims: Claims,
-    grants: Sequence[Grant],
+    decision: Decision,
     odd: Sequence[str],
     key_id: str,
     service: Service,
@@ -34,13 +35,13 @@ def describe_issued(
         "service": service.name,
         "key": key_id,
         "token": claims.entry(),
-        "grants": [describe_grant(grant, service) for grant in grants],
+        "grants": list(decision.described),
     }
     if odd:
         body["odd"] = [text[:MAX_ODD_LENGTH] for text in odd[:MAX_ODD]]
     if client:
         body["client"] = client
-    return TokenIssued(Kind.TOKEN_ISSUED, now, deps.new_nonce(), by, _outcome(grants), body, claims=claims)
+    return TokenIssued(Kind.TOKEN_ISSUED, now, deps.new_nonce(), by, decision.outcome, body, claims=claims)
 
 
 def describe_refused(
@@ -53,35 +54,3 @@ def describe_refused(
     if client:
         body["client"] = client
     return Event(Kind.TOKEN_REFUSED, deps.now(), deps.new_nonce(), by, Outcome.REFUSED, body)
-
-
-def describe_grant(grant: Grant, service: Service) -> dict[str, Json]:
-    """Return a grant as the log keeps it: each action with the id of the binding, or the visibility, that decided it.
-
-    `as` is the name that the rule was asked about, where the service's names have a prefix that it does not see.
-    """
-    described: dict[str, Json] = {
-        "type": grant.scope.type,
-        "name": grant.scope.name,
-        "asked": list(grant.scope.actions),
-    }
-    matched = grant.scope.name.removeprefix(service.name_prefix)
-    if matched != grant.scope.name:
-        described["as"] = matched
-    granted: dict[str, Json] = {v.action: _basis(v) for v in grant.verdicts if v.allowed}
-    refused: dict[str, Json] = {v.action: v.reason for v in grant.verdicts if not v.allowed}
-    if granted:
-        described["granted"] = granted
-    if refused:
-        described["refused"] = refused
-    return described
-
-
-def _basis(verdict: Verdict) -> str:
-    return verdict.reason if verdict.binding is None else verdict.binding.id
-
-
-def _outcome(grants: Sequence[Grant]) -> Outcome:
-    if any(grant.refused for grant in grants):
-        return Outcome.PARTIAL if any(grant.granted for grant in grants) else Outcome.REFUSED
-    return Outcome.ALLOWED

@@ -142,7 +142,9 @@ class PolicyMemory:
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
-            return Known(known.value, self._revision)
+            if known.revision != self._revision:
+                known = self._known[key] = Known(known.value, self._revision, known.depends)
+            return known
         loading = self._loading.get(key)
         if loading is None:
             loading = asyncio.ensure_future(self._load(key, find))

@@ -162,7 +162,8 @@ async def find_user(connection: Connection, name_key: str) -> Known[User | None]
     """Return a user by the key of the name."""
     revision, id_, name, password_hash, version = await _one(connection, _USER, name_key)
     if id_ is None:
-        return Known(None, revision)
+        # Remembered, so that an account that does not exist takes no longer than one that does.
+        return Known(None, revision, frozenset({Thing("name", name_key)}))
     user = User(Principal(PrincipalKind.USER, id_, name), password_hash, version)
     return Known(user, revision, frozenset({Thing("user", id_)}))
 
@@ -267,7 +268,8 @@ def _service(row: Any, thing: Thing) -> Known[Service | None]:
         aliases,
     ) = row
     if name is None:
-        return Known(None, revision, frozenset({thing}))
+        # Not to be remembered: it would be refused without asking the journal whether that is still so.
+        return Known(None, revision)
     service = Service(
         name=name,
         issuer=issuer,
