@@ -195,6 +195,7 @@ def run_worker(settings: Settings, application: str, descriptor: int) -> None:
         descriptor,
         tls_cert=None if settings.tls_cert_file is None else str(settings.tls_cert_file),
         tls_key=None if settings.tls_key_file is None else str(settings.tls_key_file),
+        trusted=settings.trusted_proxies,
     )
 
 

@@ -30,6 +30,7 @@ class CredentialKind(StrEnum):
     REFRESH = "refresh"
 
 
+_PAIRS = tuple(first + second for first in SECRET_ALPHABET for second in SECRET_ALPHABET)
 _LETTERS = {"p": CredentialKind.PERSONAL, "r": CredentialKind.ROBOT, "u": CredentialKind.REFRESH}
 _LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
 
@@ -86,9 +87,5 @@ def parse_secret(text: str) -> MachineSecret | None:
 
 def _checksum(body: str) -> str:
     """Return the CRC-32 of `body` as six base-62 digits: it catches typing errors, and is no secret."""
-    number = zlib.crc32(body.encode())
-    digits = []
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits.append(SECRET_ALPHABET[digit])
-    return "".join(reversed(digits))
+    high, low = divmod(zlib.crc32(body.encode()), len(_PAIRS))
+    return _PAIRS[high // len(_PAIRS)] + _PAIRS[high % len(_PAIRS)] + _PAIRS[low]

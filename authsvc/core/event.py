@@ -5,7 +5,7 @@ An entry is the canonical JSON of one event; its bytes are what is hashed and st
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -154,10 +154,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantIndex:
+    """The columns that follow from grants alone."""
+
+    projects: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TokenIssued(Event):
-    """The grant of a token: what was asked, answered and why, and every claim that the token will carry."""
+    """The grant of a token: what was asked, answered and why, and every claim that the token will carry.
+
+    `index` is `index_grants` of the grants in the body, made once for a decision that is used many times.
+    """
 
     claims: Claims | None = None
+    index: GrantIndex | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,39 +239,24 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
-def index_entry(entry: Mapping[str, Json]) -> IndexRow:
-    """Return the columns of an entry; raises MalformedEntryError when it is none of this schema version."""
+def index_entry(entry: Mapping[str, Json], index: GrantIndex | None = None) -> IndexRow:
+    """Return the columns of an entry; raises MalformedEntryError when it is none of this schema version.
+
+    `index` is what `index_grants` says of its grants, where that is known already.
+    """
     if entry.get("v") != SCHEMA_VERSION:
         raise MalformedEntryError(f"schema version {entry.get('v')!r} is not known")
     try:
-        return _index(entry)
+        return _index(entry, index or index_grants(entry.get("grants", [])))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedEntryError("a member is missing or of a wrong type") from error
 
 
-def _index(entry: Mapping[str, Json]) -> IndexRow:
-    repositories, actions = _index_grants(_objects(entry.get("grants", [])))
-    state, actor, time = entry.get("state", {}), entry["actor"], entry["time"]
-    if not isinstance(state, Mapping) or not isinstance(actor, Mapping) or not isinstance(time, int):
-        raise TypeError
-    address = entry.get("address")
-    return IndexRow(
-        time=from_microseconds(time),
-        kind=str(entry["kind"]),
-        outcome=str(entry["outcome"]),
-        actor=str(actor["name"]),
-        projects=_projects(repositories, state),
-        repositories=tuple(repositories),
-        actions=tuple(sorted(actions)),
-        address=None if address is None else str(address),
-    )
-
-
-def _index_grants(grants: Iterable[Mapping[str, Json]]) -> tuple[list[str], set[str]]:
-    """Return the repositories that grants are about, by the names they are known under here, and the actions granted."""
+def index_grants(grants: Json) -> GrantIndex:
+    """Return the columns of an entry's grants: repositories by the names they are known under here, in the order asked."""
     repositories: dict[str, None] = {}
     actions: set[str] = set()
-    for grant in grants:
+    for grant in _objects(grants):
         name = str(grant.get("as", grant["name"]))
         if grant["type"] == "repository" and _INDEXED_NAME.fullmatch(name) is not None:
             repositories[name] = None
@@ -266,17 +264,26 @@ def _index_grants(grants: Iterable[Mapping[str, Json]]) -> tuple[list[str], set[
         if not isinstance(granted, Mapping):
             raise TypeError
         actions.update(granted)
-    return list(repositories), actions
-
-
-def _projects(repositories: Iterable[str], state: Mapping[str, Json]) -> tuple[str, ...]:
-    """Return the projects of the repositories and the one that a change names, sorted."""
     parsed = [parse_repository(name) for name in repositories]
     projects = {repository.project for repository in parsed if repository is not None}
-    project = state.get("project")
-    if project is not None:
-        projects.add(str(project))
-    return tuple(sorted(projects))
+    return GrantIndex(tuple(sorted(projects)), tuple(repositories), tuple(sorted(actions)))
+
+
+def _index(entry: Mapping[str, Json], grants: GrantIndex) -> IndexRow:
+    state, actor, time = entry.get("state", {}), entry["actor"], entry["time"]
+    if not isinstance(state, Mapping) or not isinstance(actor, Mapping) or not isinstance(time, int):
+        raise TypeError
+    address, project = entry.get("address"), state.get("project")
+    return IndexRow(
+        time=from_microseconds(time),
+        kind=str(entry["kind"]),
+        outcome=str(entry["outcome"]),
+        actor=str(actor["name"]),
+        projects=grants.projects if project is None else tuple(sorted({*grants.projects, str(project)})),
+        repositories=grants.repositories,
+        actions=grants.actions,
+        address=None if address is None else str(address),
+    )
 
 
 def _objects(value: Json) -> list[Mapping[str, Json]]:
@@ -298,4 +305,4 @@ def encode_event(event: Event, encode: Encode = canonical.encode) -> tuple[bytes
         # A change holds what an administrator wrote, as an expiry in the year 9999, which is beyond 2^53 microseconds. An entry
         # that cannot be decoded would look like tampering for ever. Issued tokens hold nothing of the kind, and are many.
         canonical.decode(entry)
-    return entry, index_entry(fields)
+    return entry, index_entry(fields, event.index if isinstance(event, TokenIssued) else None)

@@ -1,7 +1,7 @@
 """Replay: the policy at any place of the log, from its entries alone, and every decision made again from that.
 
 Entries are folded in order. A deletion takes with it what the database's own deletion takes (`ON DELETE CASCADE` in migration
-0001), so that an entry names one thing only, however much hangs on it.
+0001, and a service's refresh tokens), so that an entry names one thing only, however much hangs on it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -86,6 +86,8 @@ class Policy:
             at = {"group": 0, "user": 1}.get(noun)
             if at is not None:
                 self.memberships = {pair for pair in self.memberships if pair[at] != key}
+        elif noun == "service":
+            self._delete_all("credential", lambda credential: credential["service"] == key)
         elif noun == "credential":
             self._delete_all("credential", lambda credential: credential["parent"] == key)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from authsvc.adapters.postgres.database import Read
 from authsvc.adapters.postgres.policy import find_credential, find_principal_policy
 from authsvc.core.canonical import Json
+from authsvc.core.credential import Credential
 from authsvc.core.decide import Circumstances, decide_permission, holds
 from authsvc.core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from authsvc.core.event import Event, Kind, Outcome, Requester
@@ -41,6 +42,13 @@ class Actor:
         return credential is not None and (
             credential.limits is not None or credential.expires_at is not None or bool(credential.cidrs)
         )
+
+    def demand_not_narrowed(self) -> None:
+        """Raise ForbiddenError for a credential that is less than its owner, where what it made could be more than itself."""
+        if self.is_narrowed:
+            raise ForbiddenError(
+                "a credential with limits, an end or addresses makes no other: sign in with your password"
+            )
 
     def is_user(self, user_id: str) -> bool:
         """Say whether the actor is this user."""
@@ -83,10 +91,11 @@ async def _record_refused(deps: Deps, by: Requester, refused: Refused, address: 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What an actor may do, at the newest policy, here and now."""
+    """What an actor may do, at the newest policy, here and now; `credential` None is a password, which narrows nothing."""
 
     snapshot: Snapshot
     circumstances: Circumstances
+    credential: Credential | None = None
 
     def may(self, permission: str, project: str | None) -> bool:
         """Say whether a permission such as `project:write` is held over a whole project, or over the system (None)."""
@@ -117,8 +126,16 @@ class Authority:
         )
 
     def demand_all_of(self, bindings: Iterable[Binding]) -> None:
-        """Raise ForbiddenError unless all that `bindings` give is held, as widely and as long: nobody hands out more."""
+        """Raise ForbiddenError unless all that `bindings` give is held, as widely and as long: nobody hands out more.
+
+        Nor does a credential hand out what lasts longer than itself, or serves where it does not.
+        """
         for binding in bindings:
+            if self.credential is not None and not _outlasts(self.credential, binding):
+                raise ForbiddenError(
+                    "this would outlast your credential, or serve where it does not: give it the same end and addresses, "
+                    "or sign in with your password"
+                )
             for permission in binding.role.permissions:
                 if not all(self._holds(permission, binding, pattern) for pattern in binding.repositories):
                     raise ForbiddenError(f"this would hand out {permission}, which you do not hold there")
@@ -140,8 +157,11 @@ def _reaches(held: Binding, permission: Permission, project: str | None, pattern
     return held.covers_project(project) or (permission.type == ResourceType.REPOSITORY and same_part)
 
 
-def _outlasts(held: Binding, given: Binding) -> bool:
-    """Say whether a binding's conditions leave at least what `given` has: who holds something for a day gives it for a day."""
+def _outlasts(held: Binding | Credential, given: Binding) -> bool:
+    """Say whether the conditions of a binding or a credential leave at least what `given` has.
+
+    Who holds something for a day gives it for a day.
+    """
     if held.expires_at is not None and (given.expires_at is None or given.expires_at > held.expires_at):
         return False
     return not held.cidrs or (
@@ -171,4 +191,4 @@ async def read_authority(deps: Deps, read: Read, actor: Actor) -> Authority:
     if ended:
         raise UnauthenticatedError("the credential has ended meanwhile: sign in again")
     snapshot = Snapshot(actor.who.principal, policy.bindings, limits=actor.who.limits)
-    return Authority(snapshot, Circumstances("", actor.address, deps.now()))
+    return Authority(snapshot, Circumstances("", actor.address, deps.now()), actor.who.credential)

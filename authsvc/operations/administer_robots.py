@@ -20,7 +20,7 @@ from authsvc.adapters.postgres.projects import (
     update_robot,
 )
 from authsvc.core.credential import CredentialKind, MachineSecret, compose_secret
-from authsvc.core.errors import ConflictError, Fault, InvalidInputError
+from authsvc.core.errors import ConflictError, Fault, ForbiddenError, InvalidInputError
 from authsvc.core.names import describe_bad_plain_name
 from authsvc.core.principal import Principal, PrincipalKind
 from authsvc.core.records import CredentialRecord, RobotRecord
@@ -117,14 +117,17 @@ async def create_robot_secret(
 ) -> tuple[CredentialRecord, MachineSecret]:
     """Create a secret and return it with its text, this once; it hands out whatever the robot may do.
 
-    Raises ConflictError when two live already; an expired one makes room.
+    Secrets rotate by machine, so a credential that ends may make one that ends no later; a secret has neither limits nor
+    addresses, so a credential that has any makes none. Raises ConflictError when two live already; an expired one makes room.
     """
     async with deps.database.change(actor.by) as change:
         if new.expires_at is not None and new.expires_at <= change.time:
             raise InvalidInputError(Fault("/expires_at", "must be in the future"))
         robot = await _allowed_robot(deps, change, actor, "write", project, name)
         owner = _principal(robot)
-        await demand_rights_of(change, await read_authority(deps, change, actor), owner)
+        _demand_no_more_than_itself(actor, new)
+        authority = await read_authority(deps, change, actor)
+        await demand_rights_of(change, authority, owner, until=new.expires_at)
         slot = await _free_slot(change, owner)
         secret = compose_secret(CredentialKind.ROBOT, deps.new_id(), deps.new_secret())
         record = CredentialRecord(
@@ -183,6 +186,21 @@ async def _allowed_robot(
 ) -> RobotRecord:
     _demand(await read_authority(deps, read, actor), action, project)
     return found(await find_robot_record(read, project, name), "robot")
+
+
+def _demand_no_more_than_itself(actor: Actor, new: NewSecret) -> None:
+    """Hold a secret against the credential that makes it, whatever is bound to the robot now: more may be bound later."""
+    credential = actor.who.credential
+    if credential is None:
+        return
+    if credential.limits is not None or credential.cidrs:
+        actor.demand_not_narrowed()
+    if credential.expires_at is not None and (
+        new.expires_at is None or new.expires_at > credential.expires_at
+    ):
+        raise ForbiddenError(
+            "the secret would outlive your credential: give an earlier expires_at, or sign in with your password"
+        )
 
 
 def _principal(robot: RobotRecord) -> Principal:

@@ -77,7 +77,7 @@ async def change_service(
 
 
 async def delete_service_named(deps: Deps, actor: Actor, name: str, expected: Versions) -> None:
-    """Retire a service: its registry gets no more tokens."""
+    """Retire a service: its registry gets no more tokens, and what was signed in for it is signed out."""
     async with deps.database.change(actor.by) as change:
         (await read_authority(deps, change, actor)).demand("service:write", SYSTEM_WIDE)
         record = found(await find_service_record(change, name), "service")

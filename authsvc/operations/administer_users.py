@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.policy import find_principal_policy
@@ -17,7 +18,7 @@ from authsvc.core.credential import CredentialKind, looks_like_machine_secret
 from authsvc.core.errors import Fault, ForbiddenError, InvalidInputError, NotFoundError
 from authsvc.core.event import Requester
 from authsvc.core.names import describe_bad_user_name, user_key
-from authsvc.core.principal import SYSTEM, Principal, PrincipalKind
+from authsvc.core.principal import SYSTEM, Binding, Principal, PrincipalKind
 from authsvc.core.records import UserRecord
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
@@ -40,11 +41,16 @@ class NewUser:
 
 
 async def create_user(deps: Deps, actor: Actor, new: NewUser) -> UserRecord:
-    """Create a user; the password is hashed before any transaction begins."""
+    """Create a user; the password is hashed before any transaction begins.
+
+    A password has no end, no limits and no addresses, so a credential that has any sets none.
+    """
     if fault := describe_bad_user_name(new.name):
         raise InvalidInputError(Fault("/name", fault))
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("user:write", SYSTEM_WIDE)
+    if new.password is not None:
+        actor.demand_not_narrowed()
     password_hash = None if new.password is None else await _hash(deps, new.name, new.password)
     async with deps.database.change(actor.by) as change:
         (await read_authority(deps, change, actor)).demand("user:write", SYSTEM_WIDE)
@@ -150,18 +156,25 @@ async def reset_password(deps: Deps, name: str, password: str) -> None:
         await _store_password(change, old, password_hash)
 
 
-async def demand_rights_of(read: Read, authority: Authority, principal: Principal) -> None:
-    """Raise ForbiddenError unless the actor may do everything that `principal` may: a way to sign in as it hands that out."""
+async def demand_rights_of(
+    read: Read, authority: Authority, principal: Principal, *, until: datetime | None = None
+) -> None:
+    """Raise ForbiddenError unless the actor may do everything that `principal` may: a way to sign in as it hands that out.
+
+    `until` is when that way ends, None when it does not.
+    """
     policy = (await find_principal_policy(await read.driver(), principal)).value
-    authority.demand_all_of(policy.bindings)
+    authority.demand_all_of(_cut(binding, until) for binding in policy.bindings)
+
+
+def _cut(binding: Binding, until: datetime | None) -> Binding:
+    ends = [end for end in (binding.expires_at, until) if end is not None]
+    return replace(binding, expires_at=min(ends, default=None))
 
 
 async def demand_sign_in_of(read: Read, authority: Authority, actor: Actor, principal: Principal) -> None:
     """Raise ForbiddenError unless the actor may make a way to sign in as another user, free of its own credential's bounds."""
-    if actor.is_narrowed:
-        raise ForbiddenError(
-            "a credential with limits, an end or addresses makes no other: sign in with your password"
-        )
+    actor.demand_not_narrowed()
     await demand_rights_of(read, authority, principal)
 
 

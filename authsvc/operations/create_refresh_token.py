@@ -1,6 +1,7 @@
 """A refresh token: docker's identity token, which inherits everything that narrows the credential it was obtained with."""
 
-from authsvc.adapters.postgres.credentials import insert_credential
+from authsvc.adapters.postgres.credentials import count_live_refresh_tokens, insert_credential
+from authsvc.adapters.postgres.services import find_service_record
 from authsvc.core.credential import CredentialKind, compose_secret
 from authsvc.core.event import Requester
 from authsvc.core.records import CredentialRecord
@@ -9,14 +10,17 @@ from authsvc.operations.authenticate import Authenticated
 from authsvc.operations.deps import Deps
 
 MAX_CLIENT = 255
+MAX_LIVE = 500
+"""Refresh tokens of one principal that can be used: each login makes one, and nothing but a person ends most of them."""
 
 
 async def create_refresh_token(
     deps: Deps, who: Authenticated, *, by: Requester, service: Service, client: str | None
-) -> str:
-    """Store a refresh token for `who` and return its text, which is shown this once.
+) -> str | None:
+    """Store a refresh token for `who` and return its text, which is shown this once; None when it has `MAX_LIVE` already.
 
-    It dies with the credential it was obtained with, or with the next change of the password it was obtained with.
+    None, too, when the service has been deleted since it was looked up: its refresh tokens went with it. It dies with the
+    credential it was obtained with, or with the next change of the password it was obtained with.
     """
     secret = compose_secret(CredentialKind.REFRESH, deps.new_id(), deps.new_secret())
     parent = who.credential
@@ -35,5 +39,9 @@ async def create_refresh_token(
         expires_at=who.expires_at,
     )
     async with deps.database.change(by) as change:
+        if await find_service_record(change, service.name) is None:
+            return None
+        if await count_live_refresh_tokens(change, who.principal) >= MAX_LIVE:
+            return None
         await insert_credential(change, record)
     return secret.text

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from authsvc.core.canonical import Json
 from authsvc.core.claims import Access, access_of
 from authsvc.core.decide import Circumstances, Grant, decide
-from authsvc.core.event import Outcome
+from authsvc.core.event import GrantIndex, Outcome, index_grants
 from authsvc.core.issued import describe_grant, outcome_of
 from authsvc.core.principal import Address, PrincipalKind, Snapshot, Visibility
 from authsvc.core.scope import ParsedScopes
@@ -27,12 +27,13 @@ MAX_SCOPES = 16
 class Decision:
     """The grants, and what a token, its event and its response say of them.
 
-    `ends` is when the first thing that they rest on lapses.
+    `ends` is when the first thing that they rest on lapses. INVARIANT: nobody changes `described`: many events share it.
     """
 
     grants: tuple[Grant, ...]
     access: tuple[Access, ...]
-    described: tuple[dict[str, Json], ...]
+    described: list[Json]
+    index: GrantIndex
     granted: tuple[str, ...]
     outcome: Outcome
     ends: datetime | None
@@ -100,10 +101,12 @@ class Decisions:
 
 def _conclude(grants: tuple[Grant, ...], service: Service) -> Decision:
     access = access_of(grants)
+    described: list[Json] = [describe_grant(grant, service) for grant in grants]
     return Decision(
         grants=grants,
         access=access,
-        described=tuple(describe_grant(grant, service) for grant in grants),
+        described=described,
+        index=index_grants(described),
         granted=tuple(f"{a.type}:{a.name}:{','.join(a.actions)}" for a in access),
         outcome=outcome_of(grants),
         ends=min((grant.expires_at for grant in grants if grant.expires_at is not None), default=None),

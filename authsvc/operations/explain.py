@@ -1,7 +1,7 @@
 """Explaining: the decision that a token request would get, unsigned and with its reasons, for any account, address and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from authsvc.adapters.postgres.database import Read
@@ -46,12 +46,16 @@ class Explained:
 async def explain(deps: Deps, actor: Actor, question: Question) -> list[Explained]:
     """Return the answer to each scope, in order; about oneself, or about anybody with `user:read`.
 
+    Without `user:read` a project that does not exist is answered as one that nothing is bound on.
     Raises NotFoundError for an unknown account and UnknownServiceError for an unknown service.
     """
     async with deps.database.read() as read:
         authority = await read_authority(deps, read, actor)
-        if user_key(question.account) != user_key(actor.who.principal.name):
+        if user_key(question.account) == user_key(actor.who.principal.name):
+            authority.demand_over_oneself("user:read")
+        else:
             authority.demand("user:read", SYSTEM_WIDE)
+        knows_all = authority.may("user:read", SYSTEM_WIDE)
         driver = await read.driver()
         known = await (
             find_service(driver, question.service) if question.service else find_only_service(driver)
@@ -62,9 +66,19 @@ async def explain(deps: Deps, actor: Actor, question: Question) -> list[Explaine
         asked = [(text, parse_scope(text)) for text in question.scopes]
         snapshot = await _snapshot(read, principal, [scope for _, scope in asked if scope], known.value)
     circumstances = Circumstances(known.value.name, question.address, question.at or deps.now())
-    return [
-        Explained(text, _answer(snapshot, text, scope, known.value, circumstances)) for text, scope in asked
+    grants = [_answer(snapshot, text, scope, known.value, circumstances) for text, scope in asked]
+    if not knows_all:
+        grants = [_hide_projects(grant) for grant in grants]
+    return [Explained(text, grant) for (text, _), grant in zip(asked, grants, strict=True)]
+
+
+def _hide_projects(grant: Grant) -> Grant:
+    """Return the answer as if every project existed: which ones do is told to nobody by asking about himself."""
+    verdicts = [
+        replace(verdict, reason=Reason.NO_BINDING) if verdict.reason is Reason.UNKNOWN_PROJECT else verdict
+        for verdict in grant.verdicts
     ]
+    return replace(grant, verdicts=tuple(sorted(verdicts, key=lambda verdict: verdict.action)))
 
 
 def _answer(

@@ -1,4 +1,4 @@
-"""What a worker does beside requests: its start and stop in the log, throttled attempts as numbers, partitions ahead of time."""
+"""What a worker does beside requests: start and stop in the log, throttled attempts as numbers, partitions, dead credentials."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from authsvc.adapters.postgres.credentials import delete_credential, list_dead_credentials
 from authsvc.adapters.postgres.selftest import ensure_partitions
 from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
@@ -16,6 +17,10 @@ from authsvc.operations.deps import Deps
 FLUSH_SECONDS = 60
 PARTITIONS_EVERY = 60 * 12
 """Flushes between two looks at the partitions: twice a day."""
+CLEAN_EVERY = 60 * 24
+"""Flushes between two deletions of dead credentials: daily, and with the first, as a service may be restarted every night."""
+MAX_CLEANED = 100
+"""Credentials deleted in one change, which holds the policy lock."""
 MAX_FLUSHED = 200
 
 _log = structlog.get_logger()
@@ -51,6 +56,17 @@ async def flush_throttled(deps: Deps) -> None:
         await deps.journal.record(event, revision=None)
 
 
+async def delete_dead_credentials(deps: Deps) -> None:
+    """Delete what has expired or was ended by a change of password, a few at a time, each with its event."""
+    more = True
+    while more:
+        async with deps.database.change(Requester(SYSTEM)) as change:
+            dead = await list_dead_credentials(change, limit=MAX_CLEANED)
+            for record in dead:
+                await delete_credential(change, record)
+        more = len(dead) == MAX_CLEANED
+
+
 async def _go_round(deps: Deps) -> None:
     count = 0
     while True:
@@ -61,5 +77,7 @@ async def _go_round(deps: Deps) -> None:
             if count % PARTITIONS_EVERY == 0:
                 async with deps.database.hot_read() as connection:
                     await ensure_partitions(connection)
+            if count % CLEAN_EVERY == 1:
+                await delete_dead_credentials(deps)
         except AuthsvcError as error:
             _log.error("background.failed", error=type(error).__name__)

@@ -35,13 +35,22 @@ def describe_issued(
         "service": service.name,
         "key": key_id,
         "token": claims.entry(),
-        "grants": list(decision.described),
+        "grants": decision.described,
     }
     if odd:
         body["odd"] = [text[:MAX_ODD_LENGTH] for text in odd[:MAX_ODD]]
     if client:
         body["client"] = client
-    return TokenIssued(Kind.TOKEN_ISSUED, now, deps.new_nonce(), by, decision.outcome, body, claims=claims)
+    return TokenIssued(
+        Kind.TOKEN_ISSUED,
+        now,
+        deps.new_nonce(),
+        by,
+        decision.outcome,
+        body,
+        claims=claims,
+        index=decision.index,
+    )
 
 
 def describe_refused(

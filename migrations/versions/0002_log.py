@@ -93,15 +93,24 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION ensure_log_partitions IS 'creates the months around now that are missing; the application may call it';
 
+CREATE FUNCTION open_first_epoch(origin text, verifier_key text) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    INSERT INTO epochs (number, origin, verifier_key)
+    SELECT 1, open_first_epoch.origin, open_first_epoch.verifier_key WHERE NOT EXISTS (SELECT FROM epochs)
+$$;
+COMMENT ON FUNCTION open_first_epoch IS 'all that the application may add to epochs: an epoch of its own would stop every start';
+
 SELECT guard_table('log', true), guard_table('batches', true), guard_table('epochs', true);
 SELECT ensure_log_partitions();
 """
 
 _RIGHTS = """
-GRANT SELECT, INSERT ON log, batches, epochs TO authsvc_app;
+GRANT SELECT, INSERT ON log, batches TO authsvc_app;
+GRANT SELECT ON epochs TO authsvc_app;
 GRANT SELECT ON log, batches, epochs TO authsvc_auditor;
-REVOKE EXECUTE ON FUNCTION ensure_log_partitions(), guard_table(regclass, boolean), refuse_change() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ensure_log_partitions() TO authsvc_app;
+REVOKE EXECUTE ON FUNCTION
+    ensure_log_partitions(), open_first_epoch(text, text), guard_table(regclass, boolean), refuse_change() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ensure_log_partitions(), open_first_epoch(text, text) TO authsvc_app;
 """
 
 

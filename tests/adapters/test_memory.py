@@ -206,13 +206,16 @@ async def test_service_alias_moved(memory: PolicyMemory, reads: Reads, world: Wo
 
 
 async def test_absence_is_remembered_and_forgotten(memory: PolicyMemory, reads: Reads, world: World) -> None:
-    """That there is no such project or service is remembered until there is one."""
+    """That there is no such project or user is remembered until there is one; of services and credentials it never is."""
     assert (await memory.visibility("acme")).value is None
-    assert (await memory.service("new.test")).value is None
+    assert (await memory.user("ann")).value is None
+    for _ in range(2):
+        assert not await _is_remembered(reads, lambda: memory.service("new.test"))
     made = await _forgets(memory, reads, lambda: memory.visibility("acme"), world.add_project("acme"))
     assert made.value is Visibility.PRIVATE
-    created = world.api("POST", "/services", {"name": "new.test"}, expect=201)
-    assert (await _forgets(memory, reads, lambda: memory.service("new.test"), created)).value is not None
+    assert (
+        await _forgets(memory, reads, lambda: memory.user("ann"), world.add_user("ann"))
+    ).value is not None
 
 
 async def test_absent_credentials_are_never_remembered(

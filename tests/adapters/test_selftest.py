@@ -55,6 +55,7 @@ PARTITION = "{partition}"
         ("GRANT TRIGGER ON log TO authsvc_app", "TRIGGER on log.*revoke it"),
         ("GRANT DELETE ON {partition} TO authsvc_app", "DELETE on log_.*revoke it"),
         ("GRANT INSERT ON {partition} TO authsvc_app", "INSERT on log_.*revoke it"),
+        ("GRANT INSERT ON epochs TO authsvc_app", "INSERT on epochs.*revoke it"),
         ("ALTER TABLE log OWNER TO authsvc_app", "on log.*authsvc_app"),
         ("GRANT authsvc_owner TO authsvc_app", "use authsvc_app"),
         ("DROP TRIGGER append_only ON batches", "triggers of batches.*restore"),

@@ -38,7 +38,7 @@ def claims_of(*grants: Grant, subject: str = "alice", now: datetime = NOW) -> Cl
         subject=subject,
         now=now,
         expires_at=now + timedelta(minutes=5),
-        grants=grants,
+        access=access_of(grants),
     )
 
 

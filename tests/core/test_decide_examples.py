@@ -173,7 +173,9 @@ def test_the_wildcard_is_cut_by_limits_and_holds() -> None:
 def test_a_malformed_name_gives_nothing(name: str) -> None:
     """No name outside Distribution's grammar is granted anything, whoever asks, and nothing is raised (A2.41)."""
     administrator = alice(Binding("b1", ADMINISTRATOR, None))
-    assert reasons(answer(administrator, f"repository:{name}:pull")) == {"pull": Reason.MALFORMED_NAME}
+    scope = Scope("repository", name, ("pull",))
+    (grant,) = decide(administrator, [scope], service=REGISTRY, circumstances=HERE)
+    assert reasons(grant) == {"pull": Reason.MALFORMED_NAME}
 
 
 @pytest.mark.parametrize("type_", ["project", "user", "audit", "plugin", "repositories"])

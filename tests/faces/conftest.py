@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from authsvc.adapters.embedded.cluster import ClusterRole
 from authsvc.adapters.embedded.server import EmbeddedServer
-from authsvc.adapters.http_server import BoundedProtocol
+from authsvc.adapters.http_server import BoundedProtocol, Peers
 from authsvc.app import Application
 from authsvc.config import Settings, read_settings
 from authsvc.operations.bootstrap import FirstStart, bootstrap
@@ -25,6 +25,9 @@ from tests.clock import Clock
 from tests.faces.realm import Realm, settle
 from tests.faces.wire import Wire
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World
+
+MOST_CONNECTIONS = 32
+"""Of one address to the real server."""
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +107,9 @@ async def real_server(realm: Realm) -> AsyncIterator[Wire]:
         proxy_headers=False,
     )
     config.load()
-    state = ServerState()
+    state, peers = ServerState(), Peers(most_of_one=MOST_CONNECTIONS)
     server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: BoundedProtocol(config=config, server_state=state, app_state={}, peers=peers), "127.0.0.1", 0
     )
     yield Wire(server.sockets[0].getsockname()[1])
     server.close()

@@ -17,10 +17,10 @@ from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.credential import CredentialKind
 from authsvc.core.event import MalformedEntryError
+from authsvc.core.issued import describe_grant
 from authsvc.core.principal import Principal, PrincipalKind
 from authsvc.core.replay import Policy, decide_again
 from authsvc.operations.deps import Deps
-from authsvc.operations.token_events import describe_grant
 from tests.clock import Clock
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World, password_of
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from authsvc.adapters.keys.errors import KeySelfTestError
 from authsvc.adapters.keys.folder import KeyFolder, KeySet
 from authsvc.adapters.keys.selftest import check
 from authsvc.adapters.keys.signing import SigningKey
@@ -14,7 +15,7 @@ class KeyRing:
     def __init__(self, folder: KeyFolder, keys: KeySet) -> None:
         self._folder = folder
         self._keys = keys
-        self._checked: dict[str, SigningKey] = {}
+        self._checked: dict[str, tuple[SigningKey, datetime]] = {}
 
     @property
     def keys(self) -> KeySet:
@@ -24,10 +25,10 @@ class KeyRing:
     def find(self, id_: str, *, now: datetime) -> SigningKey | None:
         """Return the key of this id, None when the folder does not hold it.
 
-        Raises KeySelfTestError when it signs, or is certified, in a way that a registry would refuse.
+        Raises KeySelfTestError when it signs, or is certified, in a way that a registry would refuse; that a certificate has
+        ended since is found too, whichever header its tokens have, as it would be found at the next start.
         """
-        key = self._checked.get(id_)
-        if key is None:
+        if id_ not in self._checked:
             key = self._look_up(id_)
             if key is None:
                 self._keys = self._folder.load()
@@ -35,8 +36,16 @@ class KeyRing:
             if key is None:
                 return None
             check(key, self._keys.authority, now=now)
-            self._checked[id_] = key
+            self._checked[id_] = key, self.ends_at(key)
+        key, end = self._checked[id_]
+        if now > end:
+            raise KeySelfTestError(f"key {id_}: its certificate ended at {end:%Y-%m-%d %H:%M} UTC: rotate it")
         return key
+
+    def ends_at(self, key: SigningKey) -> datetime:
+        """Return when registries begin to refuse a key: at the end of its certificate, or of the authority's."""
+        authority = self._keys.authority.certificate
+        return min(key.certificate.not_valid_after_utc, authority.not_valid_after_utc)
 
     def newest(self, algorithm: Algorithm, service: str | None) -> SigningKey | None:
         """Return the newest key of an algorithm that is a service's own, or (None) shared."""

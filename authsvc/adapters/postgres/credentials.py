@@ -1,17 +1,24 @@
 """Machine credentials as stored: their public parts and the digests of their secrets."""
 
+from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, not_, or_, select
 
 from authsvc.adapters.postgres.database import Change, Read
-from authsvc.adapters.postgres.tables import credentials
+from authsvc.adapters.postgres.tables import credentials, robots, users
 from authsvc.core.credential import CredentialKind
 from authsvc.core.event import Kind
 from authsvc.core.limits import parse_limit
 from authsvc.core.principal import Principal, PrincipalKind
 from authsvc.core.records import CredentialRecord
+
+_C = credentials.c
+_COLUMNS = (
+    _C.id, _C.kind, _C.digest, _C.label, _C.slot, _C.limits, _C.cidrs, _C.parent_id, _C.owner_version, _C.service,
+    _C.client, _C.expires_at, _C.created_at,
+)  # fmt: skip
 
 
 async def insert_credential(change: Change, record: CredentialRecord) -> None:
@@ -59,6 +66,42 @@ async def list_credential_records(
     return [_record(row, owner) for row in await read.rows(statement)]
 
 
+async def count_live_refresh_tokens(change: Change, owner: Principal) -> int:
+    """Return how many refresh tokens of an owner could still be used."""
+    c = credentials.c
+    statement = select(func.count()).where(
+        _owned_by(owner), c.kind == CredentialKind.REFRESH, _is_live(change.time)
+    )
+    return int((await change.row(statement))[0])
+
+
+async def list_dead_credentials(change: Change, *, limit: int) -> list[CredentialRecord]:
+    """Return credentials of anybody's that have expired, or that a change of password has ended; refresh tokens first."""
+    c = credentials.c
+    owner = select(
+        *_COLUMNS, c.user_id, func.coalesce(users.c.name, robots.c.subject), c.robot_id
+    ).select_from(
+        credentials.outerjoin(users, users.c.id == c.user_id).outerjoin(robots, robots.c.id == c.robot_id)
+    )
+    # What dies with another comes before it, so that each has its own event.
+    statement = owner.where(not_(_is_live(change.time))).order_by(c.parent_id.is_(None), c.id).limit(limit)
+    records = []
+    for *columns, user_id, name, robot_id in await change.rows(statement):
+        kind, id_ = (PrincipalKind.USER, user_id) if robot_id is None else (PrincipalKind.ROBOT, robot_id)
+        records.append(_record(columns, Principal(kind, id_, name)))
+    return records
+
+
+def _is_live(now: datetime) -> ColumnElement[bool]:
+    """Say in SQL whether a credential has neither expired nor been ended by a change of its owner's password; never null."""
+    c = credentials.c
+    version = select(users.c.credential_version).where(users.c.id == c.user_id).scalar_subquery()
+    return and_(
+        or_(c.expires_at.is_(None), c.expires_at > now),
+        or_(c.owner_version.is_(None), c.owner_version == version),
+    )
+
+
 def _owned_by(owner: Principal) -> ColumnElement[bool]:
     if owner.kind is PrincipalKind.USER:
         return credentials.c.user_id == owner.id
@@ -66,11 +109,7 @@ def _owned_by(owner: Principal) -> ColumnElement[bool]:
 
 
 def _select(owner: Principal, kind: CredentialKind) -> Select[Any]:
-    c = credentials.c
-    return select(
-        c.id, c.kind, c.digest, c.label, c.slot, c.limits, c.cidrs, c.parent_id, c.owner_version, c.service, c.client,
-        c.expires_at, c.created_at,
-    ).where(_owned_by(owner), c.kind == kind)  # fmt: skip
+    return select(*_COLUMNS).where(_owned_by(owner), credentials.c.kind == kind)
 
 
 def _record(row: Any, owner: Principal) -> CredentialRecord:

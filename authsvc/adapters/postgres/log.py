@@ -229,9 +229,7 @@ async def open_epoch(connection: Connection, *, public: bytes, name: str) -> Epo
         if row is None:
             origin = f"{name}/audit/1"
             row = (1, origin, verifier_key(origin, public))
-            await connection.execute(
-                "INSERT INTO epochs (number, origin, verifier_key) VALUES (%s, %s, %s)", row
-            )
+            await connection.execute("SELECT open_first_epoch(%s, %s)", row[1:])
     number, origin, key = row
     if key != verifier_key(origin, public):
         raise StartupError(

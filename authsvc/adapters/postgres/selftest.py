@@ -11,11 +11,11 @@ SELECT c.oid, c.relname, c.relowner, c.relispartition FROM pg_class c WHERE c.re
          OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log'::regclass))
 """
 
-# A right on single columns counts, and a partition is written through its parent only.
+# A right on single columns counts; a partition is written through its parent only, and epochs through a function only.
 _RIGHTS = f"""
 SELECT g.relname, privilege FROM ({_GUARDED}) AS g,
     unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'INSERT']) AS privilege
-WHERE (g.relispartition OR privilege <> 'INSERT') AND CASE
+WHERE (g.relispartition OR g.relname = 'epochs' OR privilege <> 'INSERT') AND CASE
     WHEN privilege IN ('UPDATE', 'INSERT') THEN has_any_column_privilege(g.oid, privilege)
     ELSE has_table_privilege(g.oid, privilege) END
 UNION ALL SELECT g.relname, 'ownership' FROM ({_GUARDED}) AS g WHERE pg_has_role(g.relowner, 'USAGE')

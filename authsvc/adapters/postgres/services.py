@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Executable, Select, Text, cast, delete, func, insert, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
-from authsvc.adapters.postgres.tables import service_names, services, signing_keys
+from authsvc.adapters.postgres.tables import credentials, service_names, services, signing_keys
 from authsvc.core.event import Kind, Thing
 from authsvc.core.records import KeyRecord, KeyState, ServiceRecord
 from authsvc.core.service import Algorithm, HeaderProfile, Service
@@ -47,9 +47,15 @@ async def update_service(change: Change, record: ServiceRecord, old: ServiceReco
 
 
 async def delete_service(change: Change, record: ServiceRecord) -> None:
-    """Remove a service; its registry gets no more tokens."""
-    statement = delete(services).where(services.c.name == record.service.name)
-    await change.write(statement, Kind.SERVICE_DELETED, state=record.state(), things=record.things())
+    """Remove a service with its refresh tokens, which must not serve another one that is later called the same."""
+    name = record.service.name
+    await change.write(
+        delete(services).where(services.c.name == name),
+        Kind.SERVICE_DELETED,
+        state=record.state(),
+        things=record.things(),
+        then=[delete(credentials).where(credentials.c.service == name)],
+    )
 
 
 async def find_service_record(read: Read, name: str) -> ServiceRecord | None:
