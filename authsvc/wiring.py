@@ -17,7 +17,14 @@ from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
 from authsvc.adapters.keys.folder import KeyFolder, KeySet
 from authsvc.adapters.keys.ring import KeyRing
 from authsvc.adapters.logs import configure_logs
-from authsvc.adapters.metrics import METRICS_TYPE, exposition, observe_batch, observe_queues, observe_token
+from authsvc.adapters.metrics import (
+    METRICS_TYPE,
+    exposition,
+    flush_tokens,
+    observe_batch,
+    observe_queues,
+    observe_token,
+)
 from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
@@ -144,9 +151,10 @@ async def open_deps(
 
 
 async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
-    """Show the queues' lengths every second: gauges of several processes cannot be asked when they are scraped."""
+    """Show every second what scrapes cannot ask of several processes: the queues' lengths, and what was answered."""
     while True:
         observe_queues(journal.waiting, hasher.busy)
+        flush_tokens()
         await asyncio.sleep(1)
 
 

@@ -1,6 +1,6 @@
 """Metrics in Prometheus' form; labels come from closed vocabularies, so that no stranger can make new series."""
 
-from functools import cache
+from bisect import bisect_left
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -27,6 +27,11 @@ HASHING_BUSY = Gauge(
 )
 
 
+_results: dict[str, int] = {}
+_in_bucket = [0] * (len(_SECONDS) + 1)
+_in_bucket_seconds = [0.0]
+
+
 def observe_batch(entries: int, seconds: float) -> None:
     """Note one committed batch."""
     BATCH_SIZE.observe(entries)
@@ -44,16 +49,25 @@ def forget_process(pid: int, folder: str) -> None:
     mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # as above
 
 
-@cache
-def _tokens_by(result: str) -> Counter:
-    """Return the counter of one result; results are few, and looking one up each time costs more than counting."""
-    return TOKENS.labels(result)
-
-
 def observe_token(result: str, seconds: float) -> None:
-    """Note one answered token request."""
-    _tokens_by(result).inc()
-    LATENCY.observe(seconds)
+    """Note one answered token request, in this process's memory: `flush_tokens` writes the notes where scrapes find them."""
+    _results[result] = _results.get(result, 0) + 1
+    _in_bucket[bisect_left(_SECONDS, seconds)] += 1
+    _in_bucket_seconds[0] += seconds
+
+
+def flush_tokens() -> None:
+    """Write the notes of `observe_token` to the shared files, which costs as much for one request as for a thousand."""
+    for result, count in _results.items():
+        TOKENS.labels(result).inc(count)
+    _results.clear()
+    # The library offers one observation at a time only; its buckets, one more than our bounds, count what falls into each alone.
+    for at, count in enumerate(_in_bucket):
+        if count:
+            LATENCY._buckets[at].inc(count)  # noqa: SLF001 - as above
+            _in_bucket[at] = 0
+    LATENCY._sum.inc(_in_bucket_seconds[0])  # noqa: SLF001 - as above
+    _in_bucket_seconds[0] = 0.0
 
 
 def exposition() -> bytes:

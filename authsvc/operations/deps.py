@@ -11,8 +11,8 @@ from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.memory import PolicyMemory
-from authsvc.operations.decide_scopes import Decisions
 from authsvc.operations.remember import Remembered
+from authsvc.operations.remember_prepared import PreparedRequests
 from authsvc.operations.share_anonymous import SharedTokens
 from authsvc.operations.throttle import Throttle
 from authsvc.operations.verify_password import PasswordChecks
@@ -39,5 +39,5 @@ class Deps:
     right_passwords: Remembered = field(default_factory=Remembered)
     wrong_passwords: Remembered = field(default_factory=Remembered)
     password_checks: PasswordChecks = field(default_factory=PasswordChecks)
-    decisions: Decisions = field(default_factory=Decisions)
+    prepared: PreparedRequests = field(default_factory=PreparedRequests)
     shared: SharedTokens = field(default_factory=SharedTokens)

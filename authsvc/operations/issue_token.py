@@ -7,19 +7,19 @@ from authsvc.adapters.keys.signing import SigningKey
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.core.claims import Claims, make_claims
 from authsvc.core.credential import CredentialKind
-from authsvc.core.decide import Circumstances
-from authsvc.core.errors import Fault, InvalidInputError, UnavailableError, UnknownServiceError
+from authsvc.core.errors import Fault, InvalidInputError, UnavailableError
+from authsvc.core.event import TokenIssued
 from authsvc.core.presented import NothingPresented
-from authsvc.core.principal import PrincipalKind, Snapshot, Visibility
-from authsvc.core.recorded import Recorded
-from authsvc.core.repository import parse_repository
+from authsvc.core.principal import PrincipalKind
+from authsvc.core.recorded import Recorded, Stale
 from authsvc.core.scope import ParsedScopes, parse_scopes, split_scopes
 from authsvc.core.service import MIN_TOKEN_TTL, Service
-from authsvc.operations.authenticate import REALM_KINDS, Authenticated, Refusal, Refused, authenticate
+from authsvc.operations.authenticate import Authenticated, Refused
 from authsvc.operations.create_refresh_token import create_refresh_token
-from authsvc.operations.decide_scopes import Decision
 from authsvc.operations.deps import Deps
+from authsvc.operations.prepare_token import key_of, prepare_token
 from authsvc.operations.refuse_token import record_refused
+from authsvc.operations.remember_prepared import Prepared, RequestKey
 from authsvc.operations.share_anonymous import SharedKey, SharedToken
 from authsvc.operations.sign_token import sign_token, token_size
 from authsvc.operations.throttle import address_key
@@ -29,7 +29,6 @@ from authsvc.operations.token_request import IssuedToken, TokenRequest, requeste
 MAX_SCOPES = 100
 MAX_SCOPE_TEXT = 12_000
 SHORT_SCOPES = 512
-MAX_SERVICE = 255
 FEW_SCOPES = 6
 MAX_TOKEN = 7 * 1024
 """Characters of a token: with a header line around it, it must pass through proxies that stop at 8 KiB (A4.74)."""
@@ -55,82 +54,85 @@ async def issue_token(deps: Deps, request: TokenRequest) -> IssuedToken | Refuse
     if isinstance(request.presented, NothingPresented):
         by_address = ("anonymous", address_key(request.address))
         deps.throttle.admit_anonymous(by_address, deps.now(), scopes=len(parsed.scopes), size=size)
+    key = key_of(deps, request) if is_short else None
     for _ in range(MAX_ROUNDS):
-        answer = await _try_to_issue(deps, request, parsed, shared_key)
+        answer = await _try_to_issue(deps, request, parsed, key, shared_key)
         if answer is not None:
             return answer
     raise UnavailableError("policy changes faster than this request can be decided")
 
 
 async def _try_to_issue(
-    deps: Deps, request: TokenRequest, parsed: ParsedScopes, shared_key: SharedKey | None
+    deps: Deps,
+    request: TokenRequest,
+    parsed: ParsedScopes,
+    key: RequestKey | None,
+    shared_key: SharedKey | None,
 ) -> IssuedToken | Refused | None:
     """Go through the request once; None when policy moved on meanwhile, and everything is to be asked again."""
-    # 1. Read the request: which service is it for?
-    if len(request.service) > MAX_SERVICE or not request.service.isprintable():
-        raise UnknownServiceError("unknown service: no service has such a name")
-    found = await deps.memory.service(request.service)
-    service = found.value
-    if service is None:
-        raise UnknownServiceError(
-            "unknown service: register it, or correct 'service' in the registry's auth.token"
-        )
-    # 2. Who asks?
-    who = await authenticate(
-        deps, request.presented, address=request.address, kinds=REALM_KINDS, service=service
-    )
-    if isinstance(who, Authenticated) and who.kind is None and not service.anonymous:
-        who = Refused(Refusal.ANONYMOUS, who.principal, who.revision)
-    if isinstance(who, Refused):
-        return await record_refused(deps, request, parsed.scopes, who)
-    # 3. What is bound? 4. What is granted?
+    # 1.-4. Read it, find out who asks, what is bound and what is granted; or know that from the last time.
+    who = None
     now = deps.now()
-    snapshot, revision = await _complete_snapshot(deps, who, parsed, service)
-    circumstances = Circumstances(service.name, request.address, now)
-    decision = deps.decisions.decide(snapshot, parsed, service=service, circumstances=circumstances)
+    prepared = None if key is None else deps.prepared.find(key, revision=deps.memory.revision, now=now)
+    if prepared is None:
+        made = await prepare_token(deps, request, parsed)
+        if isinstance(made, Refused):
+            return await record_refused(deps, request, parsed.scopes, made)
+        if made is None:
+            return None
+        prepared, who = made
+        now = prepared.decided_at
+        if key is not None:
+            deps.prepared.keep(key, prepared)
     # 5. Write it down.
-    signing = await _signing_key(deps, service, revision)
-    if signing is None:
-        return None
-    key, key_revision = signing
-    revision = min(revision, who.revision, found.revision, key_revision)
-    expires_at = _expiry(service, who, decision, now)
-    claims = make_claims(
-        service=service,
-        audience=request.service or service.name,
-        subject=who.principal.name,
-        now=now,
-        expires_at=expires_at,
-        access=decision.access,
-    )
-    _check_size(claims, key, service)
-    event = describe_issued(
-        deps,
-        requester_of(request, who),
-        now=now,
-        claims=claims,
-        decision=decision,
-        odd=parsed.odd,
-        key_id=key.kid_id,
-        service=service,
-        client=request.client,
-        revision=revision,
-    )
-    try:
-        recorded = await deps.journal.record(event, revision=revision)
-    except ValueError as error:
-        raise InvalidInputError(
-            Fault("scope", "more than one event can hold: ask for fewer at a time")
-        ) from error
+    expires_at = _expiry(prepared, now)
+    event = _describe(deps, request, prepared, now=now, expires_at=expires_at)
+    recorded = await _record(deps, event, prepared.revision)
     if not isinstance(recorded, Recorded):
         await deps.memory.catch_up(recorded.revision)
         return None
     # 6. Sign it.
-    token = await sign_token(deps, recorded, key=key, header=service.header)
+    token = await sign_token(deps, recorded, key=prepared.key, header=prepared.service.header)
+    granted = prepared.decision.granted
     if shared_key is not None:
-        deps.shared.add(shared_key, SharedToken(token, decision.granted, revision, now, expires_at))
-    refresh_token = await _refresh_token(deps, request, who, service)
-    return IssuedToken(token, decision.granted, now, expires_at, refresh_token)
+        deps.shared.add(shared_key, SharedToken(token, granted, prepared.revision, now, expires_at))
+    refresh_token = None if who is None else await _refresh_token(deps, request, who, prepared.service)
+    return IssuedToken(token, granted, now, expires_at, refresh_token)
+
+
+def _describe(
+    deps: Deps, request: TokenRequest, prepared: Prepared, *, now: datetime, expires_at: datetime
+) -> TokenIssued:
+    claims = make_claims(
+        service=prepared.service,
+        audience=prepared.audience,
+        subject=prepared.by.principal.name,
+        now=now,
+        expires_at=expires_at,
+        access=prepared.decision.access,
+    )
+    _check_size(claims, prepared.key, prepared.service)
+    return describe_issued(
+        deps,
+        prepared.by,
+        now=now,
+        claims=claims,
+        decision=prepared.decision,
+        odd=prepared.odd,
+        key_id=prepared.key.kid_id,
+        service=prepared.service,
+        client=request.client,
+        revision=prepared.revision,
+    )
+
+
+async def _record(deps: Deps, event: TokenIssued, revision: int) -> Recorded | Stale:
+    try:
+        return await deps.journal.record(event, revision=revision)
+    except ValueError as error:
+        raise InvalidInputError(
+            Fault("scope", "more than one event can hold: ask for fewer at a time")
+        ) from error
 
 
 @lru_cache(maxsize=4096)
@@ -163,39 +165,10 @@ def _shared_key(request: TokenRequest, parsed: ParsedScopes) -> SharedKey | None
     return SharedKey(str(request.address), request.service, scopes)
 
 
-async def _complete_snapshot(
-    deps: Deps, who: Authenticated, parsed: ParsedScopes, service: Service
-) -> tuple[Snapshot, int]:
-    """Return the snapshot of who asks, with the projects that are asked about, and the oldest revision among these."""
-    projects: dict[str, Visibility | None] = {}
-    revision = who.revision
-    for scope in parsed.scopes:
-        repository = parse_repository(scope.name.removeprefix(service.name_prefix))
-        if repository is not None and repository.project not in projects:
-            known = await deps.memory.visibility(repository.project)
-            projects[repository.project] = known.value
-            revision = min(revision, known.revision)
-    return Snapshot(who.principal, who.bindings, projects=projects, limits=who.limits), revision
-
-
-async def _signing_key(deps: Deps, service: Service, revision: int) -> tuple[SigningKey, int] | None:
-    """Return the key in use; None when policy has moved on, as nothing may be refused for good by what is remembered."""
-    known = await deps.memory.active_key(service.algorithm, service.name if service.own_key else "")
-    key = None if known.value is None else deps.keys.find(known.value, now=deps.now())
-    if key is not None:
-        return key, known.revision
-    if await deps.memory.refresh() != min(revision, known.revision):
-        return None
-    raise UnavailableError(
-        "this node does not hold the signing key in use: is KEYS_DIR the same on every replica?"
-    )
-
-
-def _expiry(service: Service, who: Authenticated, decision: Decision, now: datetime) -> datetime:
+def _expiry(prepared: Prepared, now: datetime) -> datetime:
     """Return when the token ends: after the service's time, or with the first thing it rests on; in 60 s at the earliest."""
-    end = now + timedelta(seconds=service.token_ttl_seconds)
-    rests = [lapse for lapse in (who.expires_at, decision.ends) if lapse is not None]
-    return max(min(end, *rests), now + MIN_LIFE) if rests else end
+    end = now + timedelta(seconds=prepared.service.token_ttl_seconds)
+    return end if prepared.ends is None else max(min(end, prepared.ends), now + MIN_LIFE)
 
 
 async def _refresh_token(

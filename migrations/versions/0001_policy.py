@@ -24,7 +24,7 @@ CREATE TABLE users (
     created_at timestamptz NOT NULL
 );
 COMMENT ON COLUMN users.name_key IS 'the name without case: no two users look alike by case';
-COMMENT ON COLUMN users.credential_version IS 'raised with every change of password; what was obtained under an older one is dead';
+COMMENT ON COLUMN users.credential_version IS 'raised with every change of password; what was obtained under an older one ends';
 
 CREATE TABLE groups (
     id text COLLATE "C" PRIMARY KEY CHECK (id ~ '^[a-z2-7]{16}$'),

@@ -316,6 +316,7 @@ def test_replication_role_opens_no_door(as_role: Connection, table: str, change:
         "DROP TABLE {p}",
         "DROP TABLE batches",
         "SELECT * FROM log FOR UPDATE",
+        "INSERT INTO epochs VALUES (2, 'mine', 'mine')",
         "INSERT INTO batches SELECT * FROM batches ON CONFLICT (prev) DO UPDATE SET checkpoint = ''",
         "CREATE TABLE mine (x int)",
         "SELECT guard_table('users', true)",
@@ -331,6 +332,23 @@ def test_the_application_cannot_reach_around(as_role: Connection, statement: str
     assert row is not None
     with pytest.raises((InsufficientPrivilege, psycopg.errors.GeneratedAlways)):
         as_role.execute(statement.format(p=row[0]).encode())
+
+
+@app
+def test_only_the_first_epoch_is_opened_by_the_application(as_role: Connection) -> None:
+    """The function that opens the first epoch opens no other: one of somebody else's would stop every later start."""
+    before = as_role.execute("SELECT * FROM epochs").fetchall()
+    as_role.execute("SELECT open_first_epoch('mine', 'mine')")
+    assert as_role.execute("SELECT * FROM epochs").fetchall() == before
+
+
+@auditor
+def test_the_auditor_opens_no_epoch(as_role: Connection) -> None:
+    """Neither that function nor the other one with its owner's rights is the auditor's to call."""
+    for call in ("open_first_epoch('mine', 'mine')", "ensure_log_partitions()"):
+        with pytest.raises(InsufficientPrivilege):
+            as_role.execute(f"SELECT {call}".encode())
+        as_role.rollback()
 
 
 @auditor

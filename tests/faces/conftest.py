@@ -96,6 +96,19 @@ def realm(town: Realm) -> Realm:
 @pytest.fixture
 async def real_server(realm: Realm) -> AsyncIterator[Wire]:
     """The town's application behind uvicorn's protocol on a loopback socket, in this event loop."""
+    async with _serving(realm, limit_concurrency=None) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def full_server(realm: Realm) -> AsyncIterator[Wire]:
+    """The same, with more requests than it may have at once."""
+    async with _serving(realm, limit_concurrency=0) as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def _serving(realm: Realm, *, limit_concurrency: int | None) -> AsyncIterator[Wire]:
     config = uvicorn.Config(
         realm.application,
         http=BoundedProtocol,
@@ -105,6 +118,7 @@ async def real_server(realm: Realm) -> AsyncIterator[Wire]:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        limit_concurrency=limit_concurrency,
     )
     config.load()
     state, peers = ServerState(), Peers(most_of_one=MOST_CONNECTIONS)

@@ -202,6 +202,50 @@ async def test_a_token_makes_no_other_and_no_password(acme: World, clock: Clock)
         assert set_other.status_code == (403 if body else 204)
 
 
+async def test_a_narrowed_credential_hands_out_nothing_that_is_wider(acme: World, clock: Clock) -> None:
+    """An administrator's token with an end or addresses makes no password, and no binding, membership or role beyond either."""
+    end = (clock() + timedelta(hours=1)).isoformat()
+    await acme.api("POST", "/groups", {"name": "admins"}, expect=201)
+    await acme.bind("administrator", "group", "admins")
+    for narrowed in ({"expires_at": end}, {"cidrs": ["192.0.2.0/24"]}):
+        made = await acme.api("POST", f"/users/{ADMIN}/tokens", narrowed, expect=201)
+        token = str(made["token"])
+        new = {"name": "new", "password": "chosen-by-mallory"}
+        assert (await attempt(acme, token, "POST", "/users", new)).status_code == 403, narrowed
+        role = {"name": "root", "permissions": ["*:*"]}
+        assert (await attempt(acme, token, "POST", "/roles", role)).status_code == 403, narrowed
+        path = "/groups/admins/members/mallory"
+        assert (await attempt(acme, token, "PUT", path)).status_code == 403, narrowed
+        wider = binding("administrator", "mallory")
+        assert (await attempt(acme, token, "POST", "/bindings", wider)).status_code == 403, narrowed
+        inside = await attempt(acme, token, "POST", "/bindings", {**wider, **narrowed})
+        assert inside.status_code == 201, inside.text
+        place = f"/bindings/{inside.json()['id']}"
+        widened: dict[str, Any] = {"expires_at": None, "cidrs": []}
+        assert (await attempt(acme, token, "PATCH", place, widened)).status_code == 403, narrowed
+        assert (await attempt(acme, token, "DELETE", place)).status_code == 204
+        without = {"name": f"without-password-{next(iter(narrowed))}"}
+        assert (await attempt(acme, token, "POST", "/users", without)).status_code == 201
+
+
+async def test_secrets_rotate_by_machine_and_never_outlive_it(acme: World, clock: Clock) -> None:
+    """A token that ends makes robot secrets that end no later, one with addresses or limits none, one that is whole any."""
+    end = clock() + timedelta(hours=1)
+    await acme.api("POST", "/projects/acme/robots", {"name": "ci"}, expect=201)
+    await acme.bind("developer", "robot", "acme+ci", "acme")
+    path = "/projects/acme/robots/ci/secrets"
+    inside, later = end.isoformat(), (end + timedelta(seconds=1)).isoformat()
+    cases: list[tuple[dict[str, Any], dict[str, Any], int]] = [
+        ({"expires_at": inside}, {}, 403), ({"expires_at": inside}, {"expires_at": later}, 403),
+        ({"expires_at": inside}, {"expires_at": inside}, 201), ({"cidrs": ["192.0.2.0/24"]}, {"expires_at": inside}, 403),
+        ({"scopes": ["*:*"]}, {"expires_at": inside}, 403), ({}, {}, 201),
+    ]  # fmt: skip
+    for narrowed, wanted, status in cases:
+        token = await acme.add_token("acme-owner", **narrowed)
+        answer = await attempt(acme, token, "POST", path, wanted)
+        assert answer.status_code == status, (narrowed, wanted, answer.text)
+
+
 async def test_a_limited_token_administers_within_its_limits(acme: World) -> None:
     """An owner's token for reading, or for pulling, hands out nothing and touches nobody's credentials, not even his own."""
     for scopes in (["project:read"], ["repository:acme/**:pull"], ["repository:pull", "project:read"]):

@@ -51,6 +51,21 @@ async def test_a_group_hands_out_no_more_than_its_manager_holds(world: World) ->
     await world.api("PUT", "/groups/plain/members/eve", expect=204, by=by_bob)
 
 
+async def test_explain_about_oneself_tells_of_no_project(world: World) -> None:
+    """Without `user:read` a project that exists is explained as one that does not; a token whose limits leave it out asks not."""
+    await world.add_user("alice")
+    await world.add_project("hidden")
+    by_alice = ("alice", "password-of-alice")
+    scopes = ["repository:hidden/app:push,pull", "repository:absent/app:push,pull"]
+    question = {"account": "alice", "service": SERVICE, "scopes": scopes}
+    answer = await world.api("POST", "/explain", question, expect=200, by=by_alice)
+    hidden, absent = ({**grant, "scope": ""} for grant in answer["grants"])
+    assert hidden == absent
+    assert {reason["reason"] for reason in hidden["reasons"]} == {"no_binding"}
+    token = await world.add_token("alice", scopes=["repository:pull"])
+    await world.api("POST", "/explain", question, expect=403, by=("alice", token))
+
+
 async def test_explain_says_what_the_realm_does_and_why(world: World) -> None:
     """The explanation grants what the token grants, in the order asked, with the binding and role that decide it."""
     await world.add_user("alice")

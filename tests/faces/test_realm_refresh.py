@@ -7,6 +7,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from authsvc.operations import create_refresh_token
 from tests.faces.realm import ALICE, Realm, assert_error, basic, body_of, new_name
 from tests.faces.registry import decode_part
 from tests.world import SERVICE, World, access_of, claims_of, password_of
@@ -129,6 +130,46 @@ async def test_a_changed_password_ends_the_logins_made_with_the_old_one(world: W
     assert_error(await world.post(grant_type="refresh_token", refresh_token=token), 401)
     renewed = await login(world, "alice", "another-password")
     assert (await world.post(grant_type="refresh_token", refresh_token=renewed)).status_code == 200
+
+
+@pytest.mark.item(91)
+async def test_a_deleted_service_s_logins_do_not_return_with_its_name(world: World) -> None:
+    """A refresh token dies with its service, and serves no other one that is later called the same."""
+    await world.add_user("alice")
+    service = {"name": "other.test"}
+    await world.api("POST", "/services", service, expect=201)
+    by = ("alice", password_of("alice"))
+    token = (await world.ask(by=by, service="other.test", offline_token="true")).json()["refresh_token"]
+    form = {"service": "other.test", "grant_type": "refresh_token", "refresh_token": token}
+    assert (await world.post(None, **form)).status_code == 200
+    await world.api("DELETE", "/services/other.test", expect=204)
+    await world.api("POST", "/services", service, expect=201)
+    assert_error(await world.post(None, **form), 401)
+    assert (await world.api("GET", "/users/alice/sessions", expect=200))["items"] == []
+
+
+@pytest.mark.item(91)
+async def test_a_principal_s_refresh_tokens_are_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound a login gets its access token and no refresh token; revoking one, or a new password, makes room."""
+    monkeypatch.setattr(create_refresh_token, "MAX_LIVE", 2)
+    await world.add_user("alice")
+    await world.add_user("bob")
+
+    async def is_given(user: str, password: str) -> bool:
+        answer = await world.ask(by=(user, password), offline_token="true")
+        assert answer.status_code == 200
+        return "refresh_token" in answer.json()
+
+    old, new = password_of("alice"), "another-password"
+    assert [await is_given("alice", old) for _ in range(3)] == [True, True, False]
+    assert await is_given("bob", password_of("bob"))
+    sessions = (await world.api("GET", "/users/alice/sessions", expect=200))["items"]
+    await world.api("DELETE", f"/users/alice/sessions/{sessions[0]['id']}", expect=204)
+    assert [await is_given("alice", old) for _ in range(2)] == [True, False]
+    await world.api("PUT", "/users/alice/password", {"password": new}, expect=204)
+    assert [await is_given("alice", new) for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.item(92)

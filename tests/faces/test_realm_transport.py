@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from authsvc.adapters.passwords import PasswordHasher
 from authsvc.config import read_settings
 from authsvc.core.errors import StartupError
 from authsvc.faces import token
+from tests.faces.conftest import MOST_CONNECTIONS
 from tests.faces.realm import ALICE, CAROL, FORM, Realm, assert_error, basic, body_of
 from tests.faces.wire import Wire
 from tests.world import SERVICE, password_of
@@ -158,6 +160,30 @@ async def test_what_never_reaches_the_endpoint_is_json_too(realm: Realm, real_se
         assert answer.status == 400
         assert answer.headers["content-type"] == "application/json"
         assert answer.json()["errors"][0]["code"] == "UNSUPPORTED"
+
+
+@pytest.mark.item(10)
+async def test_one_address_does_not_take_every_connection(real_server: Wire) -> None:
+    """A connection too many of one address is told so in JSON and closed; one that ends makes room for another."""
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_CONNECTIONS - 1):
+            await stack.enter_async_context(real_server.connect())
+        async with real_server.connect() as last, real_server.connect() as excess:
+            refused = await excess.answer()
+            assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+            assert refused.json()["errors"][0]["code"] == "UNAVAILABLE"
+            assert await excess.is_closed()
+            await last.send(request_bytes(f"GET /token?service={SERVICE}"))
+            assert (await last.answer()).status == 200
+        assert (await real_server.ask(request_bytes(f"GET /token?service={SERVICE}"))).status == 200
+
+
+@pytest.mark.item(10)
+async def test_a_full_server_says_so_in_json(full_server: Wire) -> None:
+    """What uvicorn would answer in plain text when it has too many requests is JSON that says when to come again."""
+    answer = await full_server.ask(request_bytes(f"GET /token?service={SERVICE}"))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
 
 
 @pytest.mark.item(10, 42)

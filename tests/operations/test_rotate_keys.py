@@ -1,5 +1,7 @@
 """Rotation of signing keys, from the API to the token."""
 
+from datetime import timedelta
+
 import httpx
 import jwt
 import pytest
@@ -8,6 +10,7 @@ from cryptography import x509
 from authsvc.core.errors import ConflictError
 from authsvc.operations.deps import Deps
 from authsvc.operations.rotate_keys import activate_key
+from tests.clock import Clock
 from tests.world import SERVICE, World
 
 
@@ -28,6 +31,22 @@ async def test_a_new_key_signs_from_the_next_token_on(world: World, client: http
     states = {key["id"]: key["state"] for key in (await world.api("GET", "/keys", expect=200))["items"]}
     assert states[before] == "published"
     assert states[made["id"]] == "active"
+
+
+async def test_a_key_is_not_used_beyond_its_certificate(
+    world: World, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    """`/readyz` counts the days down; after the last it says what to do, and there is no token but 503."""
+    await _kid(world)
+    days = (await client.get("/readyz")).json()["certificate_days"]
+    assert days > 300
+    clock.advance(timedelta(days=1))
+    assert (await client.get("/readyz")).json()["certificate_days"] == days - 1
+    clock.advance(timedelta(days=days))
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert "rotate it" in answer.json()["why"]
+    assert (await world.ask()).status_code == 503
 
 
 async def test_the_key_before_the_last_is_retired(world: World) -> None:

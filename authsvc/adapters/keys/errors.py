@@ -1,6 +1,6 @@
 """What can go wrong with keys, by cause; each text is one line without key material."""
 
-from authsvc.core.errors import AuthsvcError, ConflictError, StartupError
+from authsvc.core.errors import AuthsvcError, ConflictError, StartupError, UnavailableError
 
 
 class UnsupportedKeyError(AuthsvcError):
@@ -15,8 +15,11 @@ class ReadOnlyKeyFolderError(KeyFolderError, ConflictError):
     """Something must be written to the key folder, and it cannot be: rotation answers 409 with this text."""
 
 
-class KeySelfTestError(StartupError):
-    """A registry would refuse what this key signs; the text names the key by its `kid_id` and the rule that failed."""
+class KeySelfTestError(StartupError, UnavailableError):
+    """A registry would refuse what this key signs; the text names the key by its `kid_id` and the rule that failed.
+
+    Found while serving, it is 503: there are no tokens until another key signs.
+    """
 
 
 class KeyExportError(ConflictError):

@@ -95,7 +95,12 @@ async def list_dead_credentials(change: Change, *, limit: int) -> list[Credentia
 def _is_live(now: datetime) -> ColumnElement[bool]:
     """Say in SQL whether a credential has neither expired nor been ended by a change of its owner's password; never null."""
     c = credentials.c
-    version = select(users.c.credential_version).where(users.c.id == c.user_id).scalar_subquery()
+    version = (
+        select(users.c.credential_version)
+        .where(users.c.id == c.user_id)
+        .correlate(credentials)
+        .scalar_subquery()
+    )
     return and_(
         or_(c.expires_at.is_(None), c.expires_at > now),
         or_(c.owner_version.is_(None), c.owner_version == version),

@@ -1,0 +1,79 @@
+"""Requests that come again: what was found out about them, up to the point where an event is written.
+
+Nodes ask for the same images over and over. What follows from a request and from policy is kept by the whole request and used
+while policy stands still; what is new each time, the event and the signature, is made each time.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from authsvc.adapters.keys.signing import SigningKey
+from authsvc.core.event import Requester
+from authsvc.core.principal import Address
+from authsvc.core.service import Service
+from authsvc.operations.decide_scopes import Decision
+
+MAX_PREPARED = 8_192
+
+
+class RequestKey(NamedTuple):
+    """INVARIANT: a typed tuple of everything that the answer follows from but policy and time; the secret as a keyed digest."""
+
+    name: str | None
+    secret: bytes
+    service: str
+    scopes: tuple[str, ...]
+    address: Address | None
+    peer: str | None
+    agent: str | None
+    client: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that was decided at `decided_at`, under `revision`.
+
+    `ends` is when the first thing it rests on lapses, None for never. `keep_until` is until when the same request need not
+    be looked into again, None for not at all.
+    """
+
+    service: Service
+    audience: str
+    by: Requester
+    decision: Decision
+    odd: tuple[str, ...]
+    key: SigningKey
+    decided_at: datetime
+    ends: datetime | None
+    revision: int
+    keep_until: datetime | None
+
+
+class PreparedRequests:
+    """The newest requests that were decided."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[RequestKey, Prepared] = OrderedDict()
+
+    def find(self, key: RequestKey, *, revision: int, now: datetime) -> Prepared | None:
+        """Return the same request as it was decided at this very revision, or None.
+
+        INVARIANT: the caller's event says that it rests on `revision`, so that the journal refuses it when policy has moved on.
+        """
+        prepared = self._kept.get(key)
+        if prepared is None:
+            return None
+        if prepared.revision != revision or prepared.keep_until is None or now >= prepared.keep_until:
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return prepared
+
+    def keep(self, key: RequestKey, prepared: Prepared) -> None:
+        """Keep a request for when it comes again."""
+        if prepared.keep_until is not None:
+            self._kept[key] = prepared
+            if len(self._kept) > MAX_PREPARED:
+                self._kept.popitem(last=False)

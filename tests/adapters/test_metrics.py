@@ -1,0 +1,39 @@
+"""Metrics that are noted in memory and written by the second."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from authsvc.adapters.metrics import exposition, flush_tokens, observe_token
+
+
+def _samples() -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, sample.labels.get("le", sample.labels.get("result", ""))): sample.value
+        for family in text_string_to_metric_families(exposition().decode())
+        for sample in family.samples
+    }
+
+
+def test_noted_requests_are_shown_as_the_library_would() -> None:
+    """Counts, cumulated buckets, their bounds included, and the sum are what single observations give."""
+    flush_tokens()
+    before = _samples()
+    for seconds in (0.0005, 0.001, 0.002, 0.3, 9.0):
+        observe_token("issued", seconds)
+    observe_token("throttled", 0.04)
+    flush_tokens()
+    flush_tokens()
+    after = _samples()
+
+    def grown(name: str, label: str = "") -> float:
+        return round(after[name, label] - before.get((name, label), 0.0), 6)
+
+    assert grown("authsvc_token_requests_total", "issued") == 5
+    assert grown("authsvc_token_requests_total", "throttled") == 1
+    assert grown("authsvc_token_seconds_bucket", "0.001") == 2
+    assert grown("authsvc_token_seconds_bucket", "0.0025") == 3
+    assert grown("authsvc_token_seconds_bucket", "0.05") == 4
+    assert grown("authsvc_token_seconds_bucket", "0.5") == 5
+    assert grown("authsvc_token_seconds_bucket", "5.0") == 5
+    assert grown("authsvc_token_seconds_bucket", "+Inf") == 6
+    assert grown("authsvc_token_seconds_count") == 6
+    assert grown("authsvc_token_seconds_sum") == 9.3435
