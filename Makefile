@@ -29,7 +29,7 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 	$(BIN)/python -m bench
 
 campaign: .venv/installed ## Run the crash, cut and race tests at full count: about half an hour
-	AUTHSVC_CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/adapters/test_journal.py
+	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/adapters/test_journal.py
 
 lock: ## Pin every dependency with hashes, in files without addresses (needs uv)
 	{ echo "# Pinned with hashes by 'make lock'; for the service alone."; \

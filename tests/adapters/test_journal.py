@@ -25,7 +25,7 @@ from authsvc.core.recorded import Recorded, Stale
 from tests.adapters.cutting_proxy import Cut, CuttingProxy
 from tests.adapters.logbook import Logbook, move_policy, open_logbook, record, through
 
-FULL = os.environ.get("AUTHSVC_CAMPAIGN") == "full"
+FULL = os.environ.get("CAMPAIGN") == "full"
 CUTS = 10_000 if FULL else 300
 TERMINATIONS = 1_000 if FULL else 60
 

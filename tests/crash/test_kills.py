@@ -23,7 +23,7 @@ from authsvc.core.claims import payload_of
 from authsvc.operations.verify_audit import verify_audit
 from tests.crash.running import PASSWORD, Client, Service, basic
 
-FULL = os.environ.get("AUTHSVC_CAMPAIGN") == "full"
+FULL = os.environ.get("CAMPAIGN") == "full"
 KILLS = 200 if FULL else 12
 TOKEN = "/token?service=registry.localhost&scope=repository:acme/app:pull,push"
 LOST = (OSError, EOFError, TimeoutError, ValueError)

@@ -17,7 +17,7 @@ import pytest
 PATIENCE = 60.0
 """Seconds until a wait is given up; far beyond what anything takes, so that a busy machine fails nothing."""
 
-REQUIRE = "AUTHSVC_REQUIRE_INTEROP"
+REQUIRE = "REQUIRE_INTEROP"
 
 _PATH = os.pathsep.join(
     [str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
@@ -34,7 +34,7 @@ living: list["Program"] = []
 
 
 def require(*programs: str) -> None:
-    """Skip the test, or fail it where AUTHSVC_REQUIRE_INTEROP=1 is set, when a program is not installed."""
+    """Skip the test, or fail it where REQUIRE_INTEROP=1 is set, when a program is not installed."""
     missing = [name for name in programs if shutil.which(name, path=_PATH) is None]
     if not missing:
         return

@@ -155,6 +155,8 @@ async def find_credential(connection: Connection, id_: str) -> Known[Credential 
     depends = {Thing("credential", id_), *_things_of(owner)}
     if parent is not None:
         depends.add(Thing("credential", parent))
+    if service is not None:  # its refresh tokens go with it
+        depends.add(Thing("service", service))
     return Known(credential, revision, frozenset(depends))
 
 
