@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of one measurement")
     parser.add_argument("--pairs", type=int, default=5, help="of measurements for each row")
-    parser.add_argument("--connections", type=int, default=64, help="that load a server")
+    parser.add_argument("--connections", type=int, default=256, help="that load a server")
     bench = Bench(**vars(parser.parse_args()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     started, machine = datetime.now(UTC), _machine()

@@ -27,7 +27,7 @@ def key_of(deps: Deps, request: TokenRequest) -> RequestKey | None:
         return None
     return RequestKey(
         name=presented.name if isinstance(presented, NameAndSecret) else None,
-        secret=deps.digest.digest(presented.secret, purpose="prepared"),
+        secret=deps.prepared.fingerprint(presented.secret),
         service=request.service,
         scopes=request.scopes,
         address=request.address,

@@ -4,6 +4,8 @@ Nodes ask for the same images over and over. What follows from a request and fro
 while policy stands still; what is new each time, the event and the signature, is made each time.
 """
 
+import hashlib
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +58,13 @@ class PreparedRequests:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[RequestKey, Prepared] = OrderedDict()
+        self._key = secrets.token_bytes(32)
+
+    def fingerprint(self, secret: str) -> bytes:
+        """Return a digest of a secret under a key that only this process has, and that ends with it."""
+        return hashlib.blake2b(
+            secret.encode("utf-8", "surrogatepass"), key=self._key, digest_size=32
+        ).digest()
 
     def find(self, key: RequestKey, *, revision: int, now: datetime) -> Prepared | None:
         """Return the same request as it was decided at this very revision, or None.
