@@ -82,16 +82,17 @@ async def prepare_token(
         decided_at=now,
         ends=min(ends, default=None),
         revision=min(revision, who.revision, found.revision, key_revision),
-        keep_until=_keep_until(who, now),
+        keep_until=_keep_until(who, now, deps.keys.ends_at(key)),
     )
     return prepared, who
 
 
-def _keep_until(who: Authenticated, now: datetime) -> datetime | None:
+def _keep_until(who: Authenticated, now: datetime, key_ends: datetime) -> datetime | None:
     """Return until when time alone changes nothing about the request; None when a binding's beginning or end could."""
     if any(binding.not_before or binding.expires_at for binding in who.bindings):
         return None
-    return now + KEPT_FOR if who.expires_at is None else min(now + KEPT_FOR, who.expires_at)
+    kept = min(now + KEPT_FOR, key_ends)
+    return kept if who.expires_at is None else min(kept, who.expires_at)
 
 
 async def _complete_snapshot(

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from ipaddress import ip_address
 
 import httpx
@@ -14,9 +15,11 @@ from authsvc.config import Settings
 from authsvc.core import canonical
 from authsvc.core.credential import CredentialKind
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented
+from authsvc.core.scope import parse_scopes
 from authsvc.operations.authenticate import Refused
 from authsvc.operations.deps import Deps
 from authsvc.operations.issue_token import issue_token
+from authsvc.operations.prepare_token import KEPT_FOR, prepare_token
 from authsvc.operations.token_request import IssuedToken, TokenRequest
 from authsvc.wiring import open_deps
 from tests.clock import Clock
@@ -161,3 +164,19 @@ async def test_the_fast_encoder_gives_the_canonical_bytes(world: World, superuse
     assert len(rows) > 10
     for _, entry in rows:
         assert canonical.decode(canonical.encode(entry)) == entry
+
+
+async def test_a_remembered_request_ends_with_its_signing_certificate(
+    world: World, deps: Deps, clock: Clock
+) -> None:
+    """What is kept of a request is looked into again before its key is one that registries refuse."""
+    await world.add_user("alice")
+    request = _ask(NameAndSecret("alice", password_of("alice")))
+    made = await prepare_token(deps, request, parse_scopes(()))
+    assert isinstance(made, tuple)
+    ends = deps.keys.ends_at(made[0].key)
+    assert made[0].keep_until == clock() + KEPT_FOR
+    clock.advance(ends - clock() - timedelta(minutes=5))
+    late = await prepare_token(deps, request, parse_scopes(()))
+    assert isinstance(late, tuple)
+    assert late[0].keep_until == ends
