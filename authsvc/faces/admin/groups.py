@@ -12,8 +12,8 @@ from authsvc.faces.admin.exchange import (
     answer_one,
     answer_page,
 )
-from authsvc.faces.admin.models import ExplainBody, NewGroupBody, NewRoleBody, RolePatch
-from authsvc.faces.admin.views import view_explained, view_group, view_member, view_role
+from authsvc.faces.models import ExplainBody, NewGroupBody, NewRoleBody, RolePatch
+from authsvc.faces.views import view_explained, view_group, view_member, view_role
 from authsvc.operations import administer_groups, administer_roles
 from authsvc.operations.explain import Question, explain
 

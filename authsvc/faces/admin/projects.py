@@ -15,7 +15,7 @@ from authsvc.faces.admin.exchange import (
     answer_one,
     answer_page,
 )
-from authsvc.faces.admin.models import (
+from authsvc.faces.models import (
     BindingPatch,
     NewBindingBody,
     NewProjectBody,
@@ -24,7 +24,7 @@ from authsvc.faces.admin.models import (
     ProjectPatch,
     RobotPatch,
 )
-from authsvc.faces.admin.views import view_binding, view_project, view_robot, view_secret
+from authsvc.faces.views import view_binding, view_project, view_robot, view_secret
 from authsvc.operations import administer_bindings, administer_projects, administer_robots
 from authsvc.operations.administer_bindings import NewBinding
 from authsvc.operations.administer_projects import NewProject

@@ -14,8 +14,8 @@ from authsvc.faces.admin.exchange import (
     answer_one,
     answer_page,
 )
-from authsvc.faces.admin.models import NewServiceBody, RotateBody, ServicePatch
-from authsvc.faces.admin.views import view_service
+from authsvc.faces.models import NewServiceBody, RotateBody, ServicePatch
+from authsvc.faces.views import view_service
 from authsvc.operations.administer_services import (
     change_service,
     create_service,

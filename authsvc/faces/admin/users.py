@@ -13,8 +13,8 @@ from authsvc.faces.admin.exchange import (
     answer_one,
     answer_page,
 )
-from authsvc.faces.admin.models import NewTokenBody, NewUserBody, PasswordBody, UserPatch
-from authsvc.faces.admin.views import view_session, view_token, view_user
+from authsvc.faces.models import NewTokenBody, NewUserBody, PasswordBody, UserPatch
+from authsvc.faces.views import view_session, view_token, view_user
 from authsvc.operations.administer_tokens import NewToken, create_token, delete_token, get_token, list_tokens
 from authsvc.operations.administer_users import (
     NewUser,

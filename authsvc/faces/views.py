@@ -1,4 +1,4 @@
-"""The admin API's answers: records as JSON objects, times in RFC 3339 with `Z`."""
+"""Administrative answers, the API's and the command line's: records as JSON objects, times in RFC 3339 with `Z`."""
 
 from datetime import UTC, datetime
 
