@@ -1,4 +1,4 @@
-"""The bodies of administrative requests, the API's and the command line's: unknown members are refused, and what is left is typed."""
+"""The bodies of administrative requests, by API and command line: unknown members are refused, and what is left is typed."""
 
 import re
 from datetime import UTC, datetime
