@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -59,10 +60,8 @@ def test_bundles_read_back(bundled: list[bytes]) -> None:
 @given(st.binary(max_size=300), st.integers(min_value=0, max_value=TILE_WIDTH))
 def test_no_bytes_make_a_reader_raise_anything_else(data: bytes, width: int) -> None:
     """Bytes are a bundle that is written the same again, or a TileError; so are tiles."""
-    try:
+    with suppress(TileError):
         assert encode_bundle(decode_bundle(data, width)) == data
-    except TileError:
-        pass
     try:
         assert b"".join(split_tile(data, width)) == data
     except TileError:
