@@ -5,7 +5,8 @@ A plain ASGI callable, since a framework's route would cost more than everything
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import assert_never
 from urllib.parse import parse_qsl
@@ -26,6 +27,7 @@ from authsvc.core.errors import (
 from authsvc.core.names import is_same_user
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
 from authsvc.core.principal import Network
+from authsvc.faces.deadline import Deadline
 from authsvc.faces.http import (
     Receive,
     Scope,
@@ -108,6 +110,7 @@ class TokenEndpoint:
     deps: Deps
     trusted: Sequence[Network]
     observe: Callable[[str, float], None]
+    deadline: Deadline = field(default_factory=lambda: Deadline(DEADLINE))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request on one of PATHS."""
@@ -126,14 +129,16 @@ class TokenEndpoint:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with asyncio.timeout(DEADLINE):
-                request = await self._read(scope, receive, posted=posted)
-                result = await issue_token(self.deps, request)
+            result = await self.deadline.hold(self._decide(scope, receive, posted=posted))
         except Exception as error:  # noqa: BLE001 - the face's one place where every error becomes an answer
             label = await _answer_error(send, error, posted=posted)
         else:
             label = await _answer_result(send, result, posted=posted)
         self.observe(label, clock() - started)
+
+    async def _decide(self, scope: Scope, receive: Receive, *, posted: bool) -> IssuedToken | Refused:
+        request = await self._read(scope, receive, posted=posted)
+        return await issue_token(self.deps, request)
 
     async def _read(self, scope: Scope, receive: Receive, *, posted: bool) -> TokenRequest:
         """Return the request as the operation takes it; on POST the form's values win, and the query holds no secrets."""
@@ -254,11 +259,12 @@ async def _answer_result(send: Send, result: IssuedToken | Refused, *, posted: b
 
 def _token_body(issued: IssuedToken, *, posted: bool) -> bytes:
     """Return the response (A5): both names of the token, whole seconds, UTC with `Z`."""
+    issued_at = int(issued.issued_at.timestamp())
     body: dict[str, str | int] = {
         "token": issued.token,
         "access_token": issued.token,
-        "expires_in": int(issued.expires_at.timestamp()) - int(issued.issued_at.timestamp()),
-        "issued_at": issued.issued_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "expires_in": int(issued.expires_at.timestamp()) - issued_at,
+        "issued_at": _format_second(issued_at),
     }
     if posted:
         body["token_type"] = "Bearer"  # noqa: S105 - RFC 6749's word
@@ -266,6 +272,12 @@ def _token_body(issued: IssuedToken, *, posted: bool) -> bytes:
     if issued.refresh_token is not None:
         body["refresh_token"] = issued.refresh_token
     return orjson.dumps(body)
+
+
+@lru_cache(maxsize=16)
+def _format_second(since_1970: int) -> str:
+    """Return a time as RFC 3339 writes it; a second's many tokens have the same."""
+    return datetime.fromtimestamp(since_1970, UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _answer_error(send: Send, error: Exception, *, posted: bool) -> str:
