@@ -11,6 +11,7 @@ from enum import StrEnum
 from authsvc.core.canonical import Json
 from authsvc.core.credential import CredentialKind
 from authsvc.core.event import Thing, microseconds
+from authsvc.core.last_use import LastUse
 from authsvc.core.names import user_key
 from authsvc.core.permission import Permission
 from authsvc.core.principal import Limit, Network, Principal, Visibility
@@ -31,6 +32,7 @@ class UserRecord:
     credential_version: int = 1
     version: int = 1
     password_hash: str | None = field(default=None, repr=False)
+    last_use: LastUse | None = None
 
     def state(self) -> dict[str, Json]:
         """See the module."""
@@ -95,6 +97,7 @@ class RobotRecord:
     description: str = ""
     disabled: bool = False
     version: int = 1
+    last_use: LastUse | None = None
 
     @property
     def subject(self) -> str:
@@ -193,6 +196,7 @@ class CredentialRecord:
     service: str | None = None
     client: str | None = None
     expires_at: datetime | None = None
+    last_use: LastUse | None = None
 
     def state(self) -> dict[str, Json]:
         """See the module."""
@@ -211,6 +215,20 @@ class CredentialRecord:
     def things(self) -> tuple[Thing, ...]:
         """Return what caches know a change of it by."""
         return (Thing("credential", self.id),)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiringRecord:
+    """A `binding`, `robot_secret` or `personal_access_token` (its `kind`) that ends; `subject` is who loses by it."""
+
+    kind: str
+    id: str
+    subject: Subject
+    project: str | None
+    expires_at: datetime
+    role: str | None = None
+    label: str | None = None
+    last_use: LastUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

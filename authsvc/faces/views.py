@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant
+from authsvc.core.last_use import LastUse
 from authsvc.core.records import (
     BindingRecord,
     CredentialRecord,
+    ExpiringRecord,
     GroupRecord,
     ProjectRecord,
     RobotRecord,
@@ -23,6 +25,13 @@ def view_time(time: datetime | None) -> str | None:
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def view_last_use(use: LastUse | None) -> Object:
+    """Return when and from where something was last used, both null when it never was."""
+    if use is None:
+        return {"last_used_at": None, "last_used_address": None}
+    return {"last_used_at": view_time(use.at), "last_used_address": use.address}
+
+
 def view_user(user: UserRecord) -> Object:
     """Return a user; a password or its hash is in no answer."""
     return {
@@ -32,6 +41,7 @@ def view_user(user: UserRecord) -> Object:
         "display_name": user.display_name,
         "disabled": user.disabled,
         "created_at": view_time(user.created_at),
+        **view_last_use(user.last_use),
     }
 
 
@@ -114,6 +124,7 @@ def view_robot(robot: RobotRecord) -> Object:
         "description": robot.description,
         "disabled": robot.disabled,
         "created_at": view_time(robot.created_at),
+        **view_last_use(robot.last_use),
     }
 
 
@@ -124,6 +135,7 @@ def view_secret(secret: CredentialRecord) -> Object:
         "label": secret.label,
         "expires_at": view_time(secret.expires_at),
         "created_at": view_time(secret.created_at),
+        **view_last_use(secret.last_use),
     }
 
 
@@ -144,6 +156,21 @@ def view_session(token: CredentialRecord) -> Object:
         "client": token.client,
         "created_at": view_time(token.created_at),
         "expires_at": view_time(token.expires_at),
+        **view_last_use(token.last_use),
+    }
+
+
+def view_expiring(record: ExpiringRecord) -> Object:
+    """Return something that ends soon; a binding has a role and was never used itself, a credential has a label."""
+    return {
+        "kind": record.kind,
+        "id": record.id,
+        "subject": {"kind": record.subject.kind, "name": record.subject.name},
+        "project": record.project,
+        "role": record.role,
+        "label": record.label,
+        "expires_at": view_time(record.expires_at),
+        **view_last_use(record.last_use),
     }
 
 

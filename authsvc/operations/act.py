@@ -76,6 +76,7 @@ async def identify(
         raise UnauthenticatedError(
             "sign in: Basic with a password or personal access token, or Bearer with one"
         )
+    deps.last_uses.note(by, deps.now())
     return Actor(who, by, address)
 
 
@@ -113,10 +114,14 @@ class Authority:
             raise NotFoundError(f"there is no project {project!r}")
         raise ForbiddenError(f"this needs the permission {permission}")
 
+    def may_over_oneself(self, permission: str) -> bool:
+        """Say whether the credential's limits leave a permission that everybody has over himself."""
+        type_, _, action = permission.partition(":")
+        return self._is_left(Permission(type_, action))
+
     def demand_over_oneself(self, permission: str) -> None:
         """Raise ForbiddenError unless the credential's limits leave a permission that everybody has over himself."""
-        type_, _, action = permission.partition(":")
-        if not self._is_left(Permission(type_, action)):
+        if not self.may_over_oneself(permission):
             raise ForbiddenError(f"the limits of this credential leave out the permission {permission}")
 
     def _is_left(self, permission: Permission) -> bool:

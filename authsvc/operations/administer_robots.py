@@ -57,7 +57,8 @@ async def create_robot(deps: Deps, actor: Actor, project: str | None, new: NewRo
 async def get_robot(deps: Deps, actor: Actor, project: str | None, name: str) -> RobotRecord:
     """Return a robot."""
     async with deps.database.read() as read:
-        return await _allowed_robot(deps, read, actor, "read", project, name)
+        robot = await _allowed_robot(deps, read, actor, "read", project, name)
+        return await deps.last_uses.of(read, robot)
 
 
 async def list_robots(deps: Deps, actor: Actor, project: str | None, asked: Asked) -> Page[RobotRecord]:
@@ -66,11 +67,12 @@ async def list_robots(deps: Deps, actor: Actor, project: str | None, asked: Aske
         _demand(await read_authority(deps, read, actor), "read", project)
         if project is not None:
             found(await find_project_record(read, project), "project")
-        return await page_of(
+        page = await page_of(
             asked,
             lambda after, limit: list_robot_records(read, project, after=after, limit=limit),
             lambda robot: robot.name,
         )
+        return await deps.last_uses.of_page(read, page)
 
 
 async def change_robot(
@@ -83,15 +85,14 @@ async def change_robot(
 ) -> RobotRecord:
     """Change `description` or `disabled`; enabling hands out whatever the robot may do."""
     async with deps.database.change(actor.by) as change:
-        old = await _allowed_robot(deps, change, actor, "write", project, name)
-        check_version(old.version, expected)
-        if not fields:
-            return old
-        if old.disabled and fields.get("disabled") is False:
-            await demand_rights_of(change, await read_authority(deps, change, actor), _principal(old))
-        record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
-        await update_robot(change, record)
-    return record
+        robot = await _allowed_robot(deps, change, actor, "write", project, name)
+        check_version(robot.version, expected)
+        if robot.disabled and fields.get("disabled") is False:
+            await demand_rights_of(change, await read_authority(deps, change, actor), _principal(robot))
+        if fields:
+            robot = replace(robot, **fields, version=robot.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
+            await update_robot(change, robot)
+        return await deps.last_uses.of(change, robot)
 
 
 async def delete_robot_named(
@@ -150,13 +151,14 @@ async def list_robot_secrets(
     """Return the public parts of a robot's secrets."""
     async with deps.database.read() as read:
         owner = _principal(await _allowed_robot(deps, read, actor, "read", project, name))
-        return await page_of(
+        page = await page_of(
             asked,
             lambda after, limit: list_credential_records(
                 read, owner, CredentialKind.ROBOT, after=after, limit=limit
             ),
             lambda record: record.id,
         )
+        return await deps.last_uses.of_page(read, page)
 
 
 async def get_robot_secret(
@@ -165,7 +167,8 @@ async def get_robot_secret(
     """Return the public parts of one secret."""
     async with deps.database.read() as read:
         owner = _principal(await _allowed_robot(deps, read, actor, "read", project, name))
-        return found(await find_credential_record(read, owner, id_, CredentialKind.ROBOT), "secret")
+        record = found(await find_credential_record(read, owner, id_, CredentialKind.ROBOT), "secret")
+        return await deps.last_uses.of(read, record)
 
 
 async def delete_robot_secret(deps: Deps, actor: Actor, project: str | None, name: str, id_: str) -> None:

@@ -70,18 +70,20 @@ async def list_tokens(
     """Return the public parts of a user's personal access tokens or refresh tokens."""
     async with deps.database.read() as read:
         owner = await _owner(deps, read, actor, user, "user:read")
-        return await page_of(
+        page = await page_of(
             asked,
             lambda after, limit: list_credential_records(read, owner, kind, after=after, limit=limit),
             lambda record: record.id,
         )
+        return await deps.last_uses.of_page(read, page)
 
 
 async def get_token(deps: Deps, actor: Actor, user: str, kind: CredentialKind, id_: str) -> CredentialRecord:
     """Return the public parts of one token."""
     async with deps.database.read() as read:
         owner = await _owner(deps, read, actor, user, "user:read")
-        return found(await find_credential_record(read, owner, id_, kind), "token")
+        record = found(await find_credential_record(read, owner, id_, kind), "token")
+        return await deps.last_uses.of(read, record)
 
 
 async def delete_token(deps: Deps, actor: Actor, user: str, kind: CredentialKind, id_: str) -> None:

@@ -70,16 +70,17 @@ async def create_user(deps: Deps, actor: Actor, new: NewUser) -> UserRecord:
 async def get_user(deps: Deps, actor: Actor, name: str) -> UserRecord:
     """Return a user: oneself, or anyone with `user:read`."""
     async with deps.database.read() as read:
-        return await _readable_user(deps, read, actor, name)
+        return await deps.last_uses.of(read, await _readable_user(deps, read, actor, name))
 
 
 async def list_users(deps: Deps, actor: Actor, asked: Asked) -> Page[UserRecord]:
     """Return users by name."""
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("user:read", SYSTEM_WIDE)
-        return await page_of(
+        page = await page_of(
             asked, lambda after, limit: list_user_records(read, after=after, limit=limit), lambda u: u.name
         )
+        return await deps.last_uses.of_page(read, page)
 
 
 async def change_user(
@@ -91,20 +92,19 @@ async def change_user(
     """
     async with deps.database.change(actor.by) as change:
         authority = await read_authority(deps, change, actor)
-        old = await _readable_user(deps, change, actor, name)
-        if "disabled" in fields or not actor.is_user(old.id):
+        user = await _readable_user(deps, change, actor, name)
+        if "disabled" in fields or not actor.is_user(user.id):
             authority.demand("user:write", SYSTEM_WIDE)
         else:
             authority.demand_over_oneself("user:write")
-        if old.disabled and fields.get("disabled") is False:
-            await demand_rights_of(change, authority, Principal(PrincipalKind.USER, old.id, old.name))
-        check_version(old.version, expected)
-        if not fields:
-            return old
-        record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
-        await update_user(change, record)
-        await keep_an_administrator(change)
-    return record
+        if user.disabled and fields.get("disabled") is False:
+            await demand_rights_of(change, authority, Principal(PrincipalKind.USER, user.id, user.name))
+        check_version(user.version, expected)
+        if fields:
+            user = replace(user, **fields, version=user.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
+            await update_user(change, user)
+            await keep_an_administrator(change)
+        return await deps.last_uses.of(change, user)
 
 
 async def set_password(deps: Deps, actor: Actor, name: str, password: str) -> None:

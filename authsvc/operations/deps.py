@@ -11,6 +11,7 @@ from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.memory import PolicyMemory
+from authsvc.operations.note_use import LastUses
 from authsvc.operations.remember import Remembered
 from authsvc.operations.remember_prepared import PreparedRequests
 from authsvc.operations.share_anonymous import SharedTokens
@@ -41,3 +42,4 @@ class Deps:
     password_checks: PasswordChecks = field(default_factory=PasswordChecks)
     prepared: PreparedRequests = field(default_factory=PreparedRequests)
     shared: SharedTokens = field(default_factory=SharedTokens)
+    last_uses: LastUses = field(default_factory=LastUses)

@@ -91,6 +91,7 @@ async def _try_to_issue(
     if not isinstance(recorded, Recorded):
         await deps.memory.catch_up(recorded.revision)
         return None
+    deps.last_uses.note(prepared.by, now)
     # 6. Sign it.
     token = await sign_token(deps, recorded, key=prepared.key, header=prepared.service.header)
     granted = prepared.decision.granted

@@ -1,4 +1,4 @@
-"""What a worker does beside requests: start and stop in the log, throttled attempts as numbers, partitions, dead credentials."""
+"""What a worker does beside requests: start and stop in the log, throttled attempts as numbers, last uses, and cleaning."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from authsvc.adapters.postgres.credentials import delete_credential, list_dead_credentials
+from authsvc.adapters.postgres.last_uses import forget_last_uses
 from authsvc.adapters.postgres.selftest import ensure_partitions
 from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
@@ -15,6 +16,8 @@ from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps
 
 FLUSH_SECONDS = 60
+WRITE_SECONDS = 5
+"""Between two writings of what was used."""
 PARTITIONS_EVERY = 60 * 12
 """Flushes between two looks at the partitions: twice a day."""
 CLEAN_EVERY = 60 * 24
@@ -34,15 +37,17 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
     await deps.journal.record(
         Event(Kind.SERVICE_STARTED, deps.now(), deps.new_nonce(), by, body=about), revision=None
     )
-    rounds = asyncio.create_task(_go_round(deps))
+    rounds = {asyncio.create_task(_go_round(deps)), asyncio.create_task(_write_last_uses(deps))}
     try:
         yield
     finally:
-        rounds.cancel()
-        await asyncio.wait({rounds})
+        for each in rounds:
+            each.cancel()
+        await asyncio.wait(rounds)
         stopped = Event(Kind.SERVICE_STOPPED, deps.now(), deps.new_nonce(), by, body=about)
         with suppress(AuthsvcError, TimeoutError):
             async with asyncio.timeout(2):
+                await deps.last_uses.write(deps.database)
                 await flush_throttled(deps)
                 await deps.journal.record(stopped, revision=None)
 
@@ -67,6 +72,15 @@ async def delete_dead_credentials(deps: Deps) -> None:
         more = len(dead) == MAX_CLEANED
 
 
+async def _write_last_uses(deps: Deps) -> None:
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        try:
+            await deps.last_uses.write(deps.database)
+        except AuthsvcError as error:
+            _log.error("background.failed", error=type(error).__name__)
+
+
 async def _go_round(deps: Deps) -> None:
     count = 0
     while True:
@@ -79,5 +93,7 @@ async def _go_round(deps: Deps) -> None:
                     await ensure_partitions(connection)
             if count % CLEAN_EVERY == 1:
                 await delete_dead_credentials(deps)
+                async with deps.database.hot_read() as connection:
+                    await forget_last_uses(connection)
         except AuthsvcError as error:
             _log.error("background.failed", error=type(error).__name__)

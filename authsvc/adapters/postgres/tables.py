@@ -163,6 +163,14 @@ signing_keys = Table(
     Column("not_after", _TIME, nullable=False),
 )
 
+last_uses = Table(
+    "last_uses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("used_at", _TIME, nullable=False),
+    Column("address", INET),
+)
+
 epochs = Table(
     "epochs",
     metadata,
