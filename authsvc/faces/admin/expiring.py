@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from authsvc.faces.admin.exchange import ActorDep, AskedDep, DepsDep, answer_page
-from authsvc.faces.admin.views import view_expiring
+from authsvc.faces.views import view_expiring
 from authsvc.operations.list_expiring import list_expiring
 
 MAX_DAYS = 3660
