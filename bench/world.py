@@ -1,6 +1,7 @@
 """What is measured: the service as `authsvc serve` runs it with one worker, and what it is compared with."""
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -19,6 +21,10 @@ from authsvc.adapters.workers import listen, this_python
 
 PASSWORD = "bench-password-1"
 ROBOT = "acme+ci"
+USER = "alice"
+OTHER = "other"
+GUESSED = 200
+EMPTY = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n"
 SCOPE = "repository:acme/app:pull,push"
 ES256, RS256 = "registry.bench", "rsa.bench"
 START_SECONDS = 60.0
@@ -54,17 +60,26 @@ class World:
         """Return the service's KEYS_DIR."""
         return self.folder / "keys"
 
-    def request(self, target: str) -> str:
-        """Return a robot's request for `target`, as docker sends it."""
-        basic = base64.b64encode(f"{ROBOT}:{self.secret}".encode()).decode()
-        return (
-            f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: docker/28.0.1\r\n"
-            f"Authorization: Basic {basic}\r\nAccept-Encoding: gzip\r\n\r\n"
-        )
-
     def ask(self, service: str) -> str:
         """Return a robot's request for a token to pull and push."""
-        return self.request(f"/token?account={ROBOT.replace('+', '%2B')}&scope={SCOPE}&service={service}")
+        return ask(ROBOT, self.secret, service)
+
+    def ask_by_password(self) -> str:
+        """Return the same request of a user who has a password."""
+        return ask(USER, PASSWORD, ES256)
+
+    def guess(self) -> list[str]:
+        """Return requests with wrong passwords, each for an account of its own."""
+        return [ask(f"guessed{number}", "wrong-password", ES256) for number in range(GUESSED)]
+
+    def change_policy(self) -> str:
+        """Return a request that binds somebody to another project: a policy event."""
+        body = json.dumps({"role": "reader", "subject": {"kind": "user", "name": USER}})
+        return (
+            f"POST /api/v1/projects/{OTHER}/bindings HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Basic {_basic('admin', PASSWORD)}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        )
 
     def measure_log(self) -> LogSize:
         """Ask the database how large the log is."""
@@ -74,27 +89,56 @@ class World:
         return LogSize(int(row[0]), *row[1:])
 
 
+def ask(name: str, secret: str, service: str, *, scope: str = SCOPE) -> str:
+    """Return a request for a token as docker sends it."""
+    return (
+        f"GET /token?account={quote(name)}&scope={scope}&service={service} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"User-Agent: docker/28.0.1\r\nAuthorization: Basic {_basic(name, secret)}\r\nAccept-Encoding: gzip\r\n\r\n"
+    )
+
+
+def _basic(name: str, secret: str) -> str:
+    return base64.b64encode(f"{name}:{secret}".encode()).decode()
+
+
 @contextmanager
 def open_world() -> Iterator[World]:
     """Start everything, with a robot that may push, and stop it again."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-bench-")))
+        service = stack.enter_context(open_service())
+        secret = _build(service.port)
         metrics = stack.enter_context(tempfile.TemporaryDirectory(prefix="authsvc-bench-metrics-"))
-        audited = _free_port()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
-        environment |= {
-            "AUTHSVC_DATA_DIR": str(folder),
-            "AUTHSVC_PORT": str(audited),
-            "AUTHSVC_SERVICES": ES256,
-            "AUTHSVC_BOOTSTRAP_ADMIN_PASSWORD": PASSWORD,
-        }
-        serving = stack.enter_context(_process([*this_python(), "serve"], environment))
-        _wait_for(serving, audited, "/readyz")
-        secret = _build(audited)
-        environment["PROMETHEUS_MULTIPROC_DIR"] = metrics
+        environment = service.environment | {"PROMETHEUS_MULTIPROC_DIR": metrics}
         unaudited = stack.enter_context(_app("unaudited", environment, "/readyz"))
         empty = stack.enter_context(_app("empty", environment, "/"))
-        yield World(folder, audited, unaudited, empty, secret)
+        yield World(service.folder, service.port, unaudited, empty, secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`authsvc serve` on a database of its own."""
+
+    folder: Path
+    port: int
+    environment: dict[str, str]
+
+
+@contextmanager
+def open_service(workers: int = 1) -> Iterator[Service]:
+    """Start the service in a new folder, and stop it again."""
+    with tempfile.TemporaryDirectory(prefix="authsvc-bench-") as folder:
+        port = _free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
+        environment |= {
+            "AUTHSVC_DATA_DIR": folder,
+            "AUTHSVC_PORT": str(port),
+            "AUTHSVC_SERVICES": ES256,
+            "AUTHSVC_WORKERS": str(workers),
+            "AUTHSVC_BOOTSTRAP_ADMIN_PASSWORD": PASSWORD,
+        }
+        with _process([*this_python(), "serve"], environment) as serving:
+            _wait_for(serving, port, "/readyz")
+            yield Service(Path(folder), port, environment)
 
 
 @contextmanager
@@ -154,7 +198,12 @@ def _build(port: int) -> str:
         project, name = ROBOT.split("+")
         post("/services", {"name": RS256, "algorithm": "RS256"})
         post("/projects", {"name": project})
+        post("/projects", {"name": OTHER})
         post(f"/projects/{project}/robots", {"name": name})
-        subject = {"kind": "robot", "name": ROBOT}
-        post(f"/projects/{project}/bindings", {"role": "developer", "subject": subject})
+        post("/users", {"name": USER, "password": PASSWORD})
+        for kind, subject in (("robot", ROBOT), ("user", USER)):
+            post(
+                f"/projects/{project}/bindings",
+                {"role": "developer", "subject": {"kind": kind, "name": subject}},
+            )
         return str(post(f"/projects/{project}/robots/{name}/secrets", {}).json()["secret"])
