@@ -115,4 +115,4 @@ class World:
         """Return events of the log, oldest first, straight from the database."""
         async with self.deps.database.read() as read:
             rows = await list_events(read, Filter(**wanted), after=None, limit=10_000, newest_first=False)
-        return [(seq, dict(canonical.decode(entry))) for seq, entry in rows]
+        return [(row.seq, dict(canonical.decode(row.entry))) for row in rows]

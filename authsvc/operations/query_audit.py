@@ -1,25 +1,57 @@
 """Asking the log; asking is an event itself."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
-from authsvc.adapters.postgres.audit_log import list_events
+from authsvc.adapters.postgres.audit_log import LogEntry, list_events
+from authsvc.adapters.postgres.database import Read
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
-from authsvc.core.event import Event, Kind, Requester
-from authsvc.core.search import Filter
+from authsvc.core.event import Event, Kind, Requester, from_microseconds
+from authsvc.core.principal import SYSTEM
+from authsvc.core.repository import parse_repository
+from authsvc.core.search import PARAMETERS, Filter
+from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.deps import Deps
-from authsvc.operations.page import MAX_LIMIT
+from authsvc.operations.page import MAX_LIMIT, found
+
+ANYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One event as the log has it."""
+    """One event as the log has it; `fields` are the entry's members, as far as they may be shown to who asks."""
 
-    seq: int
-    entry: Mapping[str, Json]
+    row: LogEntry
+    fields: Mapping[str, Json]
+
+    @property
+    def seq(self) -> int:
+        """Return its place in the log."""
+        return self.row.seq
+
+    @property
+    def jti(self) -> str | None:
+        """Return the id of the token that came of it, None where none did."""
+        if self.fields["kind"] != Kind.TOKEN_ISSUED:
+            return None
+        return f"{self.row.epoch}.{self.row.seq}.{self.fields['nonce']}"
+
+    def describe(self) -> dict[str, Json]:
+        """Return the event for people and programs: its place, the entry's members, the time as RFC 3339, a token's `jti`."""
+        described: dict[str, Json] = {"seq": self.seq, **self.fields, "time": self.time}
+        if self.jti is not None:
+            described["jti"] = self.jti
+        return described
+
+    @property
+    def time(self) -> str:
+        """Return the event's time as RFC 3339 has it, to the microsecond."""
+        time = self.fields["time"]
+        assert isinstance(time, int)  # every entry of this schema has it; the database's column is made of it
+        return from_microseconds(time).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +62,97 @@ class FoundPage:
     next_after: int | None
 
 
-async def query_audit(
-    deps: Deps, by: Requester, wanted: Filter, *, after: int | None, limit: int, newest_first: bool
-) -> FoundPage:
-    """Return matching events, once the question itself is logged."""
-    if not 1 <= limit <= MAX_LIMIT:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for, and which page of it: `limit` events at most from beyond the sequence number `after` on."""
+
+    wanted: Filter = ANYTHING
+    after: int | None = None
+    limit: int = 50
+    newest_first: bool = True
+
+    def describe(self) -> dict[str, Json]:
+        """Return what the log keeps of the question."""
+        asked: dict[str, Json] = {}
+        for name in PARAMETERS:
+            value = getattr(self.wanted, name)
+            if value is not None:
+                asked[name] = value.isoformat() if isinstance(value, datetime) else value
+        return asked
+
+
+async def query_audit(deps: Deps, actor: Actor | None, search: Search) -> FoundPage:
+    """Return matching events, once the question itself is logged; `actor` None is the server's console.
+
+    Who may read the log of a project only has to name it, and is shown nothing of other projects. The question is not in its own
+    answer, as both see the log from before it.
+    """
+    if not 1 <= search.limit <= MAX_LIMIT:
         raise InvalidInputError(Fault("limit", f"must be 1 to {MAX_LIMIT}"))
-    asked: dict[str, Json] = {
-        name: value.isoformat() if isinstance(value, datetime) else value
-        for name, value in asdict(wanted).items()
-        if value is not None
-    }
-    event = Event(Kind.AUDIT_QUERIED, deps.now(), deps.new_nonce(), by, body={"filter": asked})
-    await deps.journal.record(event, revision=None)
     async with deps.database.read() as read:
-        rows = await list_events(read, wanted, after=after, limit=limit + 1, newest_first=newest_first)
-    items = tuple(Found(seq, canonical.decode(entry)) for seq, entry in rows[:limit])
-    return FoundPage(items, items[-1].seq if len(rows) > limit else None)
+        project = await _demand_to_read(deps, read, actor, search.wanted.project)
+        await record_question(deps, actor, search.describe())
+        rows = await list_events(
+            read,
+            search.wanted,
+            after=search.after,
+            limit=search.limit + 1,
+            newest_first=search.newest_first,
+        )
+    items = [_show(row, project) for row in rows[: search.limit]]
+    if search.wanted.jti is not None:
+        items = [item for item in items if item.jti == search.wanted.jti]
+    return FoundPage(tuple(items), rows[search.limit - 1].seq if len(rows) > search.limit else None)
+
+
+async def get_event(deps: Deps, actor: Actor | None, seq: int) -> Found:
+    """Return one event; raises NotFoundError when the log does not have it, or no longer."""
+    async with deps.database.read() as read:
+        await demand_to_read_all(deps, read, actor)
+        await record_question(deps, actor, {"seq": seq})
+        rows = await list_events(read, ANYTHING, after=seq - 1, limit=1, newest_first=False)
+    return _show(found(rows[0] if rows and rows[0].seq == seq else None, "event"), None)
+
+
+async def demand_to_read_all(deps: Deps, read: Read, actor: Actor | None) -> None:
+    """Raise ForbiddenError unless the whole log may be read; the server's console may."""
+    if actor is not None:
+        (await read_authority(deps, read, actor)).demand("audit:read", SYSTEM_WIDE)
+
+
+async def record_question(deps: Deps, actor: Actor | None, asked: Mapping[str, Json]) -> None:
+    """Log that somebody reads the log, before anything is shown."""
+    by = Requester(SYSTEM) if actor is None else actor.by
+    body: dict[str, Json] = {"filter": asked}
+    event = Event(Kind.AUDIT_QUERIED, deps.now(), deps.new_nonce(), by, body=body)
+    await deps.journal.record(event, revision=None)
+
+
+async def _demand_to_read(deps: Deps, read: Read, actor: Actor | None, project: str | None) -> str | None:
+    """Return the project that the actor is confined to, None for nobody's; raises ForbiddenError, or NotFoundError."""
+    if actor is None:
+        return None
+    authority = await read_authority(deps, read, actor)
+    if authority.may("audit:read", SYSTEM_WIDE):
+        return None
+    authority.demand("audit:read", project)
+    return project
+
+
+def _show(row: LogEntry, project: str | None) -> Found:
+    fields = canonical.decode(row.entry)
+    return Found(row, fields if project is None else _confine(fields, project))
+
+
+def _confine(fields: dict[str, Json], project: str) -> dict[str, Json]:
+    """Return an event without what one request asked of other projects beside."""
+    grants = fields.get("grants")
+    if not isinstance(grants, list):
+        return fields
+    own = [grant for grant in grants if isinstance(grant, dict) and _project_of(grant) == project]
+    return {**{name: value for name, value in fields.items() if name != "odd"}, "grants": own}
+
+
+def _project_of(grant: dict[str, Json]) -> str | None:
+    repository = parse_repository(str(grant.get("as", grant["name"])))
+    return None if repository is None or grant["type"] != "repository" else repository.project

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from authsvc.core.errors import AuthsvcError
-from authsvc.faces.cli import audit, keys, server, setup
+from authsvc.faces.cli import audit, keys, read_audit, server, setup
 from authsvc.wiring import configure_logs
 
 FAILED = 1
@@ -25,6 +25,7 @@ application.add_typer(setup.admin, name="admin")
 application.add_typer(setup.config, name="config")
 application.add_typer(setup.db, name="db")
 application.add_typer(keys.keys, name="keys")
+audit.audit.command("query")(read_audit.query)
 application.add_typer(audit.audit, name="audit")
 
 

@@ -1,0 +1,111 @@
+"""authsvc audit query: asking the log from the server's own console."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from authsvc.config import read_settings
+from authsvc.core.search import PARAMETERS, Filter, parse_filter
+from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.operations.deps import Deps
+from authsvc.operations.query_audit import Found, Search, query_audit
+from authsvc.wiring import open_deps
+
+_T = TypeVar("_T")
+
+
+class Order(StrEnum):
+    """Which end of the log comes first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+Actor = Annotated[str | None, typer.Option(help="Who: alice, acme+ci.")]
+Kind = Annotated[str | None, typer.Option(help="What: token.issued, policy.binding.created, policy.*, …")]
+Project = Annotated[str | None, typer.Option(help="In which project.")]
+Repository = Annotated[str | None, typer.Option(help="On which repository, in full.")]
+Action = Annotated[str | None, typer.Option(help="Which action was granted.")]
+Outcome = Annotated[str | None, typer.Option(help="allowed, partial, refused or done.")]
+Address = Annotated[str | None, typer.Option(help="From which address.")]
+Jti = Annotated[str | None, typer.Option(help="The id in a token.")]
+Since = Annotated[str | None, typer.Option(help="From when on: 2026-11-24, or 2026-11-24T08:00:00, in UTC.")]
+Until = Annotated[str | None, typer.Option(help="Until before when, in UTC.")]
+
+
+def query(
+    actor: Actor = None,
+    kind: Kind = None,
+    project: Project = None,
+    repository: Repository = None,
+    action: Action = None,
+    outcome: Outcome = None,
+    address: Address = None,
+    jti: Jti = None,
+    since: Since = None,
+    until: Until = None,
+    order: Annotated[Order, typer.Option(help="Which end comes first.")] = Order.NEWEST,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    cursor: Annotated[int | None, typer.Option(help="Go on beyond this sequence number.")] = None,
+    output: FormOption = Form.TABLE,
+) -> None:
+    """Show events, newest first; the question is logged too."""
+    wanted = read_filter(locals())
+    search = Search(wanted, cursor, limit, newest_first=order is Order.NEWEST)
+    page = with_deps(lambda deps: query_audit(deps, None, search))
+    if output is Form.JSON:
+        show([item.describe() for item in page.items], output)
+        return
+    show([_row(item) for item in page.items], output)
+    if page.next_after is not None:
+        typer.echo(f"more: --cursor {page.next_after}")
+
+
+def read_filter(options: Mapping[str, object]) -> Filter:
+    """Return what a command's options look for; a time without an offset, or a day, is in UTC."""
+    given = {name: str(options[name]) for name in PARAMETERS if options[name] is not None}
+    for name in ("since", "until"):
+        if name in given:
+            given[name] = _in_utc(given[name])
+    return parse_filter(given, prefix="--")
+
+
+def with_deps(work: Callable[[Deps], Awaitable[_T]]) -> _T:
+    """Do some work beside, or without, a running service."""
+
+    async def run() -> _T:
+        async with open_deps(read_settings()) as deps:
+            return await work(deps)
+
+    return asyncio.run(run())
+
+
+def _in_utc(text: str) -> str:
+    day, _, clock = text.replace("T", " ").partition(" ")
+    has_offset = any(sign in clock for sign in "Zz+-")
+    return f"{day}T{clock or '00:00:00'}" + ("" if has_offset else "Z")
+
+
+def _row(item: Found) -> dict[str, str | int]:
+    fields = item.fields
+    actor, grants = fields.get("actor"), fields.get("grants")
+    about = " ".join(_about(grant) for grant in grants) if isinstance(grants, list) else ""
+    return {
+        "seq": item.seq,
+        "time": item.time[:19] + "Z",
+        "kind": str(fields["kind"]),
+        "outcome": str(fields["outcome"]),
+        "actor": str(actor.get("name") or actor.get("kind")) if isinstance(actor, dict) else "",
+        "address": str(fields.get("address", "-")),
+        "about": about or str(fields.get("reason", "")),
+    }
+
+
+def _about(grant: dict[str, Any]) -> str:
+    """Return one grant in a line: what was granted, and what was refused and why."""
+    granted = ",".join(grant.get("granted", {})) or "-"
+    refused = ", ".join(f"{action} {reason}" for action, reason in grant.get("refused", {}).items())
+    return f"{grant['name']}:{granted}" + (f" (refused: {refused})" if refused else "")
