@@ -7,6 +7,7 @@ from itertools import count
 from authsvc.core.merkle import HASH_BYTES, node_hash
 
 TILE_WIDTH = 256
+MAX_LEVEL, MAX_DIGITS = 7, 18
 MAX_BUNDLED = 2**16 - 1
 """Bytes of the largest entry that a bundle can hold."""
 
@@ -91,3 +92,15 @@ def decode_bundle(data: bytes, width: int) -> tuple[bytes, ...]:
     if at != len(data) or len(entries) != width:
         raise TileError(f"a bundle of {width} entries ends where its lengths say")
     return tuple(entries)
+
+
+def parse_place(level: str, number: str) -> TilePlace | None:
+    """Return the place that a path ends with: `0` and `x001/067.p/7`; None when no place is written so."""
+    index, _, width = number.partition(".p/")
+    digits = index.replace("/x", "").removeprefix("x").replace("/", "")
+    texts = [level, digits, width] if width else [level, digits]
+    if not all(text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS for text in texts):
+        return None
+    place = TilePlace(int(level), int(digits), int(width) if width else TILE_WIDTH)
+    written = place.path == f"tile/{level}/{number}" and 1 <= place.width <= TILE_WIDTH
+    return place if written and place.level <= MAX_LEVEL else None

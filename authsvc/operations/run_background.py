@@ -9,6 +9,7 @@ import structlog
 from authsvc.adapters.postgres.credentials import delete_credential, list_dead_credentials
 from authsvc.adapters.postgres.last_uses import forget_last_uses
 from authsvc.adapters.postgres.selftest import ensure_partitions
+from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
 from authsvc.core.event import Event, Kind, Outcome, Requester
@@ -25,6 +26,9 @@ CLEAN_EVERY = 60 * 24
 MAX_CLEANED = 100
 """Credentials deleted in one change, which holds the policy lock."""
 MAX_FLUSHED = 200
+FILL_SECONDS = 2
+MAX_TILES = 16
+"""Tiles stored at a time, 256 entries each: some milliseconds of one connection and of the event loop."""
 
 _log = structlog.get_logger()
 
@@ -37,7 +41,11 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
     await deps.journal.record(
         Event(Kind.SERVICE_STARTED, deps.now(), deps.new_nonce(), by, body=about), revision=None
     )
-    rounds = {asyncio.create_task(_go_round(deps)), asyncio.create_task(_write_last_uses(deps))}
+    rounds = {
+        asyncio.create_task(_go_round(deps)),
+        asyncio.create_task(_write_last_uses(deps)),
+        asyncio.create_task(_fill_tiles(deps)),
+    }
     try:
         yield
     finally:
@@ -70,6 +78,23 @@ async def delete_dead_credentials(deps: Deps) -> None:
             for record in dead:
                 await delete_credential(change, record)
         more = len(dead) == MAX_CLEANED
+
+
+async def fill_tiles(deps: Deps) -> None:
+    """Store every tile that the log has filled, so that a proof hashes few entries; tokens do not wait for it."""
+    more = True
+    while more:
+        async with deps.database.hot_read() as connection:
+            more = await add_full_tiles(connection, most=MAX_TILES)
+
+
+async def _fill_tiles(deps: Deps) -> None:
+    while True:
+        await asyncio.sleep(FILL_SECONDS)
+        try:
+            await fill_tiles(deps)
+        except AuthsvcError as error:
+            _log.error("background.failed", error=type(error).__name__)
 
 
 async def _write_last_uses(deps: Deps) -> None:

@@ -48,6 +48,7 @@ _FIRST: dict[str, Row] = {
         "seq": 0, "time": MOMENT, "kind": "k", "outcome": "o", "actor": "a", "projects": [], "repositories": [],
         "actions": [], "entry": b"{}",
     },
+    "tiles": {"level": 0, "index": 0, "root": ROOT, "hashes": ROOT * 256},
 }  # fmt: skip
 """A valid row of every table, in the order in which they can be inserted."""
 
@@ -67,6 +68,7 @@ _SECOND: dict[str, Row] = {
     "epochs": {"number": 2, "origin": "b"},
     "batches": {"prev": 1, "size": 2},
     "log": {"seq": 1},
+    "tiles": {"index": 1},
 }
 """What makes it another row."""
 
@@ -165,6 +167,11 @@ _VIOLATIONS: dict[str, tuple[str, Row]] = {
     "log_entry_check": ("log", {"entry": b""}),
     "log_seq_check": ("log", {"seq": -1}),
     "log_pkey": ("log", {"seq": 0}),
+    "tiles_level_check": ("tiles", {"level": 8}),
+    "tiles_index_check": ("tiles", {"index": -1}),
+    "tiles_root_check": ("tiles", {"root": b"short"}),
+    "tiles_hashes_check": ("tiles", {"hashes": ROOT}),
+    "tiles_pkey": ("tiles", {"index": 0}),
 }  # fmt: skip
 """For every constraint a row that breaks it and, as far as possible, no other."""
 
@@ -273,7 +280,7 @@ def test_second_row_is_valid(as_role: Connection, table: str) -> None:
     _insert(as_role, table, {**_FIRST[table], **_SECOND[table]})
 
 
-GUARDED = ("log", "batches", "epochs", "{partition}")
+GUARDED = ("log", "batches", "epochs", "tiles", "{partition}")
 _CHANGES = ("UPDATE {t} SET {c} = {c}", "DELETE FROM {t}", "TRUNCATE {t} CASCADE")
 
 
@@ -282,7 +289,7 @@ def _guarded_statement(connection: Connection, table: str, change: str) -> bytes
     row = connection.execute("SELECT tableoid::regclass::text FROM log").fetchone()
     assert row is not None
     table = table.format(partition=row[0])
-    column = {"batches": "checkpoint", "epochs": "origin"}.get(table, "actor")
+    column = {"batches": "checkpoint", "epochs": "origin", "tiles": "root"}.get(table, "actor")
     return change.format(t=table, c=column).encode()
 
 

@@ -7,7 +7,7 @@ from authsvc.core.errors import StartupError
 
 _GUARDED = """
 SELECT c.oid, c.relname, c.relowner, c.relispartition FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace
-    AND (c.relname IN ('log', 'batches', 'epochs')
+    AND (c.relname IN ('log', 'batches', 'epochs', 'tiles')
          OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log'::regclass))
 """
 

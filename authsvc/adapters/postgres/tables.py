@@ -207,3 +207,12 @@ batches = Table(
     Column("epoch", Integer, nullable=False),
     Column("checkpoint", Text, nullable=False),
 )
+
+tiles = Table(
+    "tiles",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("index", BigInteger, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("hashes", LargeBinary, nullable=False),
+)

@@ -1,0 +1,76 @@
+"""Routes that prove the log: checkpoints, proofs, and the tree as C2SP tlog-tiles names its parts, below `/audit`."""
+
+import base64
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from authsvc.core.errors import NotFoundError
+from authsvc.core.tiles import TILE_WIDTH, TilePlace, parse_place
+from authsvc.faces.admin.audit import MAX_SEQ, SeqPath, only
+from authsvc.faces.admin.exchange import ActorDep, DepsDep, answer_one
+from authsvc.operations.prove_audit import (
+    prove_consistency,
+    prove_event,
+    read_bundle,
+    read_checkpoint,
+    read_tile,
+)
+
+router = APIRouter(tags=["audit"])
+
+_FRESH = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_FOR_EVER = {**_FRESH, "cache-control": "private, max-age=31536000, immutable"}
+_BYTES = "application/octet-stream"
+
+_Size = Annotated[int, Query(ge=0, le=MAX_SEQ)]
+
+
+@router.get("/audit/checkpoint", dependencies=[only()])
+async def checkpoint(deps: DepsDep, actor: ActorDep) -> PlainTextResponse:
+    """Read the newest checkpoint: a C2SP signed note over the log's size and root. Keep one elsewhere."""
+    return PlainTextResponse(await read_checkpoint(deps, actor), headers=_FRESH)
+
+
+@router.get("/audit/consistency", dependencies=[only("old", "new")])
+async def consistency(
+    deps: DepsDep, actor: ActorDep, old: _Size, new: Annotated[int | None, Query(ge=0, le=MAX_SEQ)] = None
+) -> JSONResponse:
+    """Prove that the log only grew from `old` entries to `new`, or to the newest checkpoint (RFC 6962, 2.1.2)."""
+    proof = await prove_consistency(deps, actor, old, new)
+    hashes = [base64.b64encode(hash_).decode() for hash_ in proof.hashes]
+    return answer_one(
+        {"old": proof.old_size, "new": proof.new_size, "hashes": hashes, "checkpoint": proof.checkpoint}
+    )
+
+
+@router.get("/audit/{seq}/proof", dependencies=[only()])
+async def proof(deps: DepsDep, actor: ActorDep, seq: SeqPath) -> PlainTextResponse:
+    """Prove that an event is in the log: a C2SP tlog-proof, to verify offline and to keep."""
+    return PlainTextResponse((await prove_event(deps, actor, seq)).to_text(), headers=_FRESH)
+
+
+@router.get("/audit/tile/entries/{number:path}", dependencies=[only()])
+async def entries(deps: DepsDep, actor: ActorDep, number: str) -> Response:
+    """Read a bundle of entries, each after its length in two bytes (C2SP tlog-tiles)."""
+    place = _place("0", number)
+    return _part(place, await read_bundle(deps, actor, place))
+
+
+@router.get("/audit/tile/{level}/{number:path}", dependencies=[only()])
+async def tile(deps: DepsDep, actor: ActorDep, level: str, number: str) -> Response:
+    """Read a tile of the tree's hashes, as `0/x001/067` or `0/x001/067.p/7` (C2SP tlog-tiles)."""
+    place = _place(level, number)
+    return _part(place, await read_tile(deps, actor, place))
+
+
+def _place(level: str, number: str) -> TilePlace:
+    place = parse_place(level, number)
+    if place is None:
+        raise NotFoundError("no tile has such a path")
+    return place
+
+
+def _part(place: TilePlace, content: bytes) -> Response:
+    return Response(content, media_type=_BYTES, headers=_FOR_EVER if place.width == TILE_WIDTH else _FRESH)
