@@ -123,7 +123,7 @@ async def open_deps(
     url = application_url(settings)
     folder, keys = load_keys(settings, create=create_keys)
     seal = make_seal(keys)
-    epoch = await _check(url, keys, durable=durable)
+    epoch = await _check(url, keys, durable=durable, is_embedded=settings.is_embedded)
     hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
     async with Database(url, epoch=epoch, seal=seal, now=clock, new_nonce=new_nonce) as database:
@@ -161,14 +161,16 @@ async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
         await asyncio.sleep(1)
 
 
-async def _check(url: str, keys: KeySet, *, durable: bool) -> Epoch:
+async def _check(url: str, keys: KeySet, *, durable: bool, is_embedded: bool) -> Epoch:
     try:
         connection = await psycopg.AsyncConnection.connect(
             url, autocommit=True, connect_timeout=CONNECT_SECONDS
         )
     except psycopg.OperationalError as error:
         raise StartupError(
-            "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
+            "nothing runs here: start `authsvc serve`, or run this where AUTHSVC_DATA_DIR is that of the one that runs"
+            if is_embedded
+            else "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
         ) from error
     try:
         await check_migrated(connection)

@@ -20,6 +20,7 @@ from authsvc.core.principal import Address, Binding, Network, PrincipalKind, Sna
 from authsvc.core.recorded import Recorded
 from authsvc.core.repository import Pattern
 from authsvc.operations.authenticate import ADMIN_KINDS, Authenticated, Refused, authenticate
+from authsvc.operations.console import AtConsole
 from authsvc.operations.deps import Deps
 from authsvc.operations.throttle import address_key
 
@@ -182,10 +183,13 @@ def _is_inside(inner: Network, outer: Network) -> bool:
 
 
 async def read_authority(deps: Deps, read: Read, actor: Actor) -> Authority:
-    """Return the actor's authority as this transaction sees it.
+    """Return the actor's authority as this transaction sees it; at the server's own console it is an administrator's.
 
     Raises UnauthenticatedError when the principal or its credential has ended since it was identified.
     """
+    circumstances = Circumstances("", actor.address, deps.now())
+    if isinstance(actor.who, AtConsole):
+        return Authority(Snapshot(actor.who.principal, actor.who.bindings), circumstances)
     driver = await read.driver()
     policy = (await find_principal_policy(driver, actor.who.principal)).value
     ended = not (policy.exists and policy.enabled)
@@ -196,4 +200,4 @@ async def read_authority(deps: Deps, read: Read, actor: Actor) -> Authority:
     if ended:
         raise UnauthenticatedError("the credential has ended meanwhile: sign in again")
     snapshot = Snapshot(actor.who.principal, policy.bindings, limits=actor.who.limits)
-    return Authority(snapshot, Circumstances("", actor.address, deps.now()), actor.who.credential)
+    return Authority(snapshot, circumstances, actor.who.credential)

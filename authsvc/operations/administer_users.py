@@ -16,14 +16,13 @@ from authsvc.adapters.postgres.users import (
 )
 from authsvc.core.credential import CredentialKind, looks_like_machine_secret
 from authsvc.core.errors import Fault, ForbiddenError, InvalidInputError, NotFoundError
-from authsvc.core.event import Requester
 from authsvc.core.names import describe_bad_user_name, user_key
-from authsvc.core.principal import SYSTEM, Binding, Principal, PrincipalKind
+from authsvc.core.principal import Binding, Principal, PrincipalKind
 from authsvc.core.records import UserRecord
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_administrator import keep_an_administrator
-from authsvc.operations.page import Asked, Page, Versions, check_version, found, page_of
+from authsvc.operations.page import Asked, Page, Versions, check_version, page_of
 
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
@@ -142,14 +141,11 @@ async def delete_user_named(deps: Deps, actor: Actor, name: str, expected: Versi
         await keep_an_administrator(change)
 
 
-async def reset_password(deps: Deps, name: str, password: str) -> None:
-    """Set a password from the server's own console, where whoever can run this holds the keys and the database anyway.
-
-    It enables the account too, as it is for an administrator who is locked out. Raises NotFoundError.
-    """
+async def reset_password(deps: Deps, actor: Actor, name: str, password: str) -> None:
+    """Set a password as `set_password` does, and enable the account too: for who is locked out. Raises NotFoundError."""
     password_hash = await _hash(deps, name, password)
-    async with deps.database.change(Requester(SYSTEM)) as change:
-        old = found(await find_user_record(change, name), "user")
+    async with deps.database.change(actor.by) as change:
+        old = await _user_to_sign_in(deps, change, actor, name)
         if old.disabled:
             old = replace(old, disabled=False, version=old.version + 1)
             await update_user(change, old)

@@ -11,8 +11,6 @@ from authsvc.adapters.postgres.services import (
     update_key_state,
 )
 from authsvc.core.errors import ConflictError, NotFoundError
-from authsvc.core.event import Requester
-from authsvc.core.principal import SYSTEM
 from authsvc.core.records import KeyRecord, KeyState
 from authsvc.core.service import Algorithm, HeaderProfile, Service
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
@@ -30,21 +28,19 @@ class Rotated:
     waiting: tuple[str, ...]
 
 
-async def rotate_keys(deps: Deps, actor: Actor | None, algorithm: Algorithm, label: str) -> Rotated:
-    """Make a new key of an algorithm, shared (`label` empty) or a service's own; `actor` None is the server's console.
+async def rotate_keys(deps: Deps, actor: Actor, algorithm: Algorithm, label: str) -> Rotated:
+    """Make a new key of an algorithm, shared (`label` empty) or a service's own.
 
     Under `x5c` it signs from the next token on. Where registries know keys by name it is published only: they must be
     given the new bundle and restarted first, and then it is activated. Raises ReadOnlyKeyFolderError when KEYS_DIR cannot
     be written.
     """
-    if actor is not None:
-        async with deps.database.read() as read:
-            (await read_authority(deps, read, actor)).demand("key:write", SYSTEM_WIDE)
+    async with deps.database.read() as read:
+        (await read_authority(deps, read, actor)).demand("key:write", SYSTEM_WIDE)
     now = deps.now()
     key = await asyncio.to_thread(lambda: deps.keys.create(algorithm, label or None, now=now))
-    async with deps.database.change(Requester(SYSTEM) if actor is None else actor.by) as change:
-        if actor is not None:
-            (await read_authority(deps, change, actor)).demand("key:write", SYSTEM_WIDE)
+    async with deps.database.change(actor.by) as change:
+        (await read_authority(deps, change, actor)).demand("key:write", SYSTEM_WIDE)
         waiting = tuple(
             service.name
             for service in await _services_of(change, algorithm, label)
@@ -57,9 +53,10 @@ async def rotate_keys(deps: Deps, actor: Actor | None, algorithm: Algorithm, lab
     return Rotated(record, waiting)
 
 
-async def activate_key(deps: Deps, id_: str) -> KeyRecord:
-    """Let a published key sign, from the server's console, once every registry that knows keys by name holds it."""
-    async with deps.database.change(Requester(SYSTEM)) as change:
+async def activate_key(deps: Deps, actor: Actor, id_: str) -> KeyRecord:
+    """Let a published key sign, once every registry that knows keys by name holds it."""
+    async with deps.database.change(actor.by) as change:
+        (await read_authority(deps, change, actor)).demand("key:write", SYSTEM_WIDE)
         records = {record.id: record for record in await list_key_records(change)}
         if id_ not in records:
             raise NotFoundError("there is no such key")

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 
 from authsvc.core.errors import ConflictError
+from authsvc.faces.cli.console import at_console
 from authsvc.operations.deps import Deps
 from authsvc.operations.rotate_keys import activate_key
 from tests.clock import Clock
@@ -72,10 +73,10 @@ async def test_registries_that_know_keys_by_name_are_told_first(
     assert await _kid(world, "old.test") == before
     pem = (await client.get("/keys/bundle.pem", params={"service": "old.test"})).content
     assert len(x509.load_pem_x509_certificates(pem)) == 2
-    await activate_key(deps, made["id"])
+    await activate_key(deps, at_console(), made["id"])
     assert await _kid(world, "old.test") == made["id"]
     with pytest.raises(ConflictError):
-        await activate_key(deps, made["id"])
+        await activate_key(deps, at_console(), made["id"])
 
 
 async def test_a_folder_that_cannot_be_written_answers_409(

@@ -25,7 +25,7 @@ def verify(
         list[Path] | None, typer.Option(help="A signed checkpoint that was kept elsewhere; may be repeated.")
     ] = None,
 ) -> None:
-    """Recompute the tree and check every signature and column: 0 proved, 1 tampered, 2 usage, 3 incomplete."""
+    """Prove the log: every hash, signature and column. Exits with 0 proved, 1 tampered, 2 usage, 3 incomplete."""
     try:
         public = parse_verifier_key(vkey).public if vkey else audit_public_key(read_settings())
         notes = tuple(path.read_text(encoding="utf-8") for path in checkpoint or [])

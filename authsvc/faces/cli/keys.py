@@ -1,21 +1,15 @@
 """authsvc keys: what registries must hold."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from authsvc.config import read_settings
 from authsvc.core.service import Algorithm
-from authsvc.faces.cli.output import Form, FormOption, show
-from authsvc.operations.deps import Deps
-from authsvc.operations.export_keys import export_bundle, export_jwks, list_keys
+from authsvc.faces.cli.console import run
+from authsvc.faces.cli.output import Form, FormOption, say, show, show_one
+from authsvc.operations.export_keys import export_bundle, export_jwks, list_keys, view_key
 from authsvc.operations.rotate_keys import activate_key, rotate_keys
-from authsvc.wiring import open_deps
-
-_T = TypeVar("_T")
 
 keys = typer.Typer(help="The keys that sign tokens, and what registries need of them.", no_args_is_help=True)
 
@@ -25,30 +19,22 @@ LeafOption = Annotated[
 ]
 
 
-def _with_deps(work: Callable[[Deps], Awaitable[_T]]) -> _T:
-    async def run() -> _T:
-        async with open_deps(read_settings()) as deps:
-            return await work(deps)
-
-    return asyncio.run(run())
-
-
 @keys.command("list")
 def list_all(output: FormOption = Form.TABLE) -> None:
     """List the keys by id, with their states."""
-    show(_with_deps(list_keys), output)
+    show(run(lambda deps, _: list_keys(deps)), output)
 
 
 @keys.command("bundle")
 def bundle(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
     """Print the certificates for a registry's rootcertbundle."""
-    typer.echo(_with_deps(lambda deps: export_bundle(deps, service, leaf=leaf)), nl=False)
+    typer.echo(run(lambda deps, _: export_bundle(deps, service, leaf=leaf)), nl=False)
 
 
 @keys.command("jwks")
 def jwks(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
     """Print the JWK set for Distribution 3 and zot."""
-    typer.echo(json.dumps(_with_deps(lambda deps: export_jwks(deps, service, leaf=leaf)), indent=2))
+    typer.echo(json.dumps(run(lambda deps, _: export_jwks(deps, service, leaf=leaf)), indent=2))
 
 
 @keys.command("rotate")
@@ -57,20 +43,27 @@ def rotate(
     service: Annotated[
         str, typer.Option(help="The service whose own key it is; default: the shared one.")
     ] = "",
+    output: FormOption = Form.TABLE,
 ) -> None:
-    """Make a new signing key; under x5c it is used at once, and no registry notices."""
-    rotated = _with_deps(lambda deps: rotate_keys(deps, None, algorithm, service))
-    if not rotated.waiting:
-        typer.echo(f"authsvc: {rotated.key.id} signs from now on")
-        return
-    typer.echo(
-        f"authsvc: {rotated.key.id} is published; these services know keys by name: {', '.join(rotated.waiting)}"
-    )
-    typer.echo("authsvc: give their registries the new 'authsvc keys bundle', restart them, then run:")
-    typer.echo(f"authsvc keys activate {rotated.key.id}")
+    """Make a new signing key. Under x5c it is used at once, and no registry notices."""
+    rotated = run(lambda deps, actor: rotate_keys(deps, actor, algorithm, service))
+    if output is Form.JSON:
+        show_one({**view_key(rotated.key), "waiting": list(rotated.waiting)}, output)
+    elif not rotated.waiting:
+        say(f"{rotated.key.id} signs from now on")
+    else:
+        say(f"{rotated.key.id} is published; these services know keys by name: {', '.join(rotated.waiting)}")
+        say("give their registries the new 'authsvc keys bundle', restart them, then run:")
+        say(f"authsvc keys activate {rotated.key.id}")
 
 
 @keys.command("activate")
-def activate(key: Annotated[str, typer.Argument(help="The id of a published key.")]) -> None:
+def activate(
+    key: Annotated[str, typer.Argument(help="The id of a published key.")], output: FormOption = Form.TABLE
+) -> None:
     """Let a published key sign from now on."""
-    typer.echo(f"authsvc: {_with_deps(lambda deps: activate_key(deps, key)).id} signs from now on")
+    record = run(lambda deps, actor: activate_key(deps, actor, key))
+    if output is Form.JSON:
+        show_one(view_key(record), output)
+    else:
+        say(f"{record.id} signs from now on")

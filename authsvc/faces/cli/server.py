@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9._/:-]*[A-Za-z0-9_/]")
 
 
 def serve() -> None:
-    """Start the service: with no AUTHSVC_DATABASE_URL on a Postgres of its own, prepared on the first start."""
+    """Start the service. With no AUTHSVC_DATABASE_URL it runs a Postgres of its own, prepared on the first start."""
     settings = read_settings()
     check_tls(settings)
     plan = serving.Plan(

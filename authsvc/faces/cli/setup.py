@@ -10,7 +10,9 @@ from pydantic import SecretStr
 from authsvc.config import PREFIX, Settings, read_settings
 from authsvc.core.canonical import Json
 from authsvc.core.errors import StartupError
-from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.faces.cli.console import run
+from authsvc.faces.cli.options import StdinOption, read_password
+from authsvc.faces.cli.output import Form, FormOption, say, show
 from authsvc.faces.cli.server import first_start
 from authsvc.operations.administer_users import reset_password
 from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
@@ -31,51 +33,43 @@ class Role(StrEnum):
 
 
 def migrate() -> None:
-    """Bring the database to this version's schema, as AUTHSVC_OWNER_DATABASE_URL; the embedded one must be running."""
+    """Bring the database to this version's schema. It runs as AUTHSVC_OWNER_DATABASE_URL; the embedded one must be running."""
     upgrade(owner_url(read_settings()))
-    typer.echo("authsvc: the database is migrated")
+    say("the database is migrated")
 
 
 def bootstrap() -> None:
-    """Create what a first start needs and is missing: roles, an administrator, services, keys."""
+    """Create what a first start needs. That is roles, an administrator, services and keys, as far as they are missing."""
     settings = read_settings()
 
-    async def run() -> None:
+    async def prepare() -> None:
         async with open_deps(settings, create_keys=True) as deps:
             made = await bootstrap_operation(deps, first_start(settings))
         if made.new_password is not None:
             name = settings.bootstrap_admin_username
-            typer.echo(f"authsvc: first administrator: {name}, password: {made.new_password}")
-        typer.echo(f"authsvc: services: {', '.join(service.name for service in made.services)}")
+            say(f"first administrator: {name}, password: {made.new_password}")
+        say(f"services: {', '.join(service.name for service in made.services)}")
 
-    asyncio.run(run())
+    asyncio.run(prepare())
 
 
 @admin.command("reset-password")
 def reset(
     username: Annotated[str, typer.Argument(help="Whose password is lost.")],
     *,
-    stdin: Annotated[
-        bool, typer.Option("--stdin", help="Read the new password from standard input.")
-    ] = False,
+    stdin: StdinOption = False,
 ) -> None:
-    """Give a user a new password and enable the account; the service must be running when its Postgres is embedded."""
-    settings = read_settings()
-    password = typer.get_text_stream("stdin").readline().rstrip("\n") if stdin else new_secret()[:20]
-
-    async def run() -> None:
-        async with open_deps(settings) as deps:
-            await reset_password(deps, username, password)
-
-    asyncio.run(run())
-    typer.echo(f"authsvc: {username} has a new password" + ("" if stdin else f": {password}"))
+    """Give a user a new password, and enable the account. The service must be running when its Postgres is embedded."""
+    password = read_password(stdin=True, otherwise="") if stdin else new_secret()[:20]
+    run(lambda deps, actor: reset_password(deps, actor, username, password))
+    say(f"{username} has a new password" + ("" if stdin else f": {password}"))
 
 
 @config.command("check")
 def check() -> None:
-    """Read the settings and say what is wrong with them, all at once."""
+    """Read the settings, and tell all that is wrong with them."""
     check_tls(read_settings())
-    typer.echo("authsvc: the settings are good")
+    say("the settings are good")
 
 
 @config.command("print")
@@ -87,7 +81,7 @@ def print_settings(output: FormOption = Form.TABLE) -> None:
 
 @db.command("url")
 def url(role: Annotated[Role, typer.Option(help="Whose URL.")] = Role.APP) -> None:
-    """Print the embedded server's address for psql; it holds the role's password."""
+    """Print the embedded server's address for psql. It holds the role's password."""
     settings = read_settings()
     if not settings.is_embedded:
         raise StartupError("AUTHSVC_DATABASE_URL is set: there is no embedded server; use your own URLs")
