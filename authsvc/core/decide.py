@@ -7,35 +7,17 @@ Allow only, default deny, order-free; *held* is the single deny. One pure functi
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from authsvc.core.nearest import nearest_obstacle
 from authsvc.core.permission import REPOSITORY_ACTIONS, Permission, ResourceType
 from authsvc.core.principal import Address, Binding, Network, PrincipalKind, Snapshot, Visibility
+from authsvc.core.reason import Reason
 from authsvc.core.repository import Repository, parse_repository
 from authsvc.core.scope import WILDCARD, Scope
 from authsvc.core.service import Service
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 """INVARIANT: raised with every change of meaning; each event names the version that decided it, so that it can be replayed."""
-
-
-class Reason(StrEnum):
-    """Why an action was allowed or refused."""
-
-    BINDING = "binding"
-    PUBLIC = "public"
-    INTERNAL = "internal"
-    NO_BINDING = "no_binding"
-    EXPIRED = "expired"
-    NOT_YET = "not_yet"
-    ADDRESS = "address"
-    SERVICE = "service"
-    OUTSIDE_LIMITS = "outside_limits"
-    HELD = "held"
-    DISABLED = "disabled"
-    UNKNOWN_PROJECT = "unknown_project"
-    UNKNOWN_TYPE = "unknown_type"
-    MALFORMED_NAME = "malformed_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +81,10 @@ def decide_permission(
     if not snapshot.enabled:
         return Verdict(permission.action, allowed=False, reason=Reason.DISABLED)
     covering = [binding for binding in snapshot.bindings if binding.covers_project(project)]
-    return _within_limits(snapshot, permission, None, _bound(covering, permission, circumstances))
+    verdict = _bound(covering, permission, circumstances) or _refusal(
+        snapshot, project, covering, permission, circumstances
+    )
+    return _within_limits(snapshot, permission, None, verdict)
 
 
 def _decide_scope(snapshot: Snapshot, scope: Scope, service: Service, circumstances: Circumstances) -> Grant:
@@ -107,17 +92,18 @@ def _decide_scope(snapshot: Snapshot, scope: Scope, service: Service, circumstan
         return _decide_repository(snapshot, scope, service, circumstances)
     if scope.type == ResourceType.REGISTRY:
         return _decide_registry(snapshot, scope, circumstances)
-    return _refuse(scope, Reason.UNKNOWN_TYPE)
+    return refuse(scope, Reason.UNKNOWN_TYPE)
 
 
-def _refuse(scope: Scope, reason: Reason) -> Grant:
+def refuse(scope: Scope, reason: Reason) -> Grant:
+    """Return the answer that refuses all of a scope for one reason."""
     return Grant(scope, tuple(Verdict(action, allowed=False, reason=reason) for action in scope.actions))
 
 
 def _decide_registry(snapshot: Snapshot, scope: Scope, circumstances: Circumstances) -> Grant:
     """Grant `registry:catalog:*`, the one scope of a whole registry, to who holds `registry:catalog` over the system."""
     if scope.name != "catalog":
-        return _refuse(scope, Reason.UNKNOWN_TYPE)
+        return refuse(scope, Reason.UNKNOWN_TYPE)
     catalog = decide_permission(
         snapshot, Permission(ResourceType.REGISTRY, "catalog"), project=None, circumstances=circumstances
     )
@@ -137,11 +123,11 @@ def _decide_repository(
 ) -> Grant:
     repository = parse_repository(scope.name.removeprefix(service.name_prefix))
     if repository is None:
-        return _refuse(scope, Reason.MALFORMED_NAME)
+        return refuse(scope, Reason.MALFORMED_NAME)
     if snapshot.projects.get(repository.project) is None:
-        return _refuse(scope, Reason.UNKNOWN_PROJECT)
+        return refuse(scope, Reason.UNKNOWN_PROJECT)
     if not snapshot.enabled:
-        return _refuse(scope, Reason.DISABLED)
+        return refuse(scope, Reason.DISABLED)
     covering = [b for b in snapshot.bindings if b.covers_path(repository.project, repository.path)]
     asked = set(scope.actions)
     verdicts = [
@@ -184,36 +170,48 @@ def _decide_action(
 ) -> Verdict:
     permission = Permission(ResourceType.REPOSITORY, action)
     verdict = _bound(covering, permission, circumstances)
-    if not verdict.allowed and action == "pull":
-        verdict = _visible(snapshot, repository.project) or verdict
+    if verdict is None and action == "pull":
+        verdict = _visible(snapshot, repository.project)
+    if verdict is None:
+        verdict = _refusal(snapshot, repository.project, covering, permission, circumstances)
     verdict = _within_limits(snapshot, permission, repository, verdict)
     if verdict.allowed and _is_held(snapshot, action, repository):
         return Verdict(action, allowed=False, reason=Reason.HELD, binding=verdict.binding)
     return verdict
 
 
-_NEARNESS = (Reason.EXPIRED, Reason.NOT_YET, Reason.ADDRESS, Reason.SERVICE)
-
-
-def _bound(covering: list[Binding], permission: Permission, circumstances: Circumstances) -> Verdict:
-    """Return the verdict of the bindings alone: of those that allow it, the one that does so longest."""
+def _bound(covering: list[Binding], permission: Permission, circumstances: Circumstances) -> Verdict | None:
+    """Return the verdict of the bindings that allow, by the one that does so longest, or None when none does."""
     best: Binding | None = None
-    nearest: tuple[int, Binding] | None = None
     for binding in covering:
-        if not binding.role.covers(permission):
-            continue
-        failing = _failing_condition(binding, circumstances)
-        if failing is not None:
-            nearness = _NEARNESS.index(failing)
-            if nearest is None or (nearness, binding.id) < (nearest[0], nearest[1].id):
-                nearest = (nearness, binding)
-        elif best is None or _lasts_longer(binding, best):
+        if (
+            binding.role.covers(permission)
+            and _failing_condition(binding, circumstances) is None
+            and (best is None or _lasts_longer(binding, best))
+        ):
             best = binding
-    if best is not None:
-        return Verdict(permission.action, allowed=True, reason=Reason.BINDING, binding=best)
-    if nearest is not None:
-        return Verdict(permission.action, allowed=False, reason=_NEARNESS[nearest[0]], binding=nearest[1])
-    return Verdict(permission.action, allowed=False, reason=Reason.NO_BINDING)
+    return (
+        None
+        if best is None
+        else Verdict(permission.action, allowed=True, reason=Reason.BINDING, binding=best)
+    )
+
+
+def _refusal(
+    snapshot: Snapshot,
+    project: str | None,
+    covering: list[Binding],
+    permission: Permission,
+    circumstances: Circumstances,
+) -> Verdict:
+    """Return the verdict where no binding allows: what stands in the way of the one that comes nearest."""
+    reason, binding = nearest_obstacle(
+        covering,
+        [each for each in snapshot.bindings if project is not None and each.project == project],
+        permission,
+        lambda each: _failing_condition(each, circumstances),
+    )
+    return Verdict(permission.action, allowed=False, reason=reason, binding=binding)
 
 
 def _lasts_longer(one: Binding, other: Binding) -> bool:
@@ -229,6 +227,7 @@ def holds(binding: Binding, circumstances: Circumstances) -> bool:
 
 
 def _failing_condition(binding: Binding, circumstances: Circumstances) -> Reason | None:
+    """Return the hardest to meet of the conditions that do not hold, or None when all do."""
     if binding.expires_at is not None and circumstances.time >= binding.expires_at:
         return Reason.EXPIRED
     if binding.not_before is not None and circumstances.time < binding.not_before:

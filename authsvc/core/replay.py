@@ -5,7 +5,7 @@ Entries are folded in order. A deletion takes with it what the database's own de
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
@@ -16,6 +16,7 @@ from authsvc.core.event import Kind, MalformedEntryError, from_microseconds
 from authsvc.core.limits import parse_limit
 from authsvc.core.permission import Role, parse_permission
 from authsvc.core.principal import Binding, Limit, Principal, PrincipalKind, Snapshot, Visibility
+from authsvc.core.reason import Reason
 from authsvc.core.repository import parse_pattern, parse_repository
 from authsvc.core.scope import Scope
 from authsvc.core.service import Algorithm, HeaderProfile, Service
@@ -155,11 +156,12 @@ class Policy:
 def decide_again(policy: Policy, entry: Mapping[str, Json]) -> tuple[Grant, ...]:
     """Decide the token of a `token.issued` entry again, by the policy just before it; the answer is to equal its `grants`.
 
-    Raises MalformedEntryError when the entry does not rest on this policy, on this version of the rule, or cannot be read.
+    Raises MalformedEntryError when the entry does not rest on this policy, on a known version of the rule, or cannot be read.
     """
-    if entry.get("revision") != policy.revision or entry.get("rule") != RULE_VERSION:
+    rule = entry.get("rule")
+    if entry.get("revision") != policy.revision or rule not in (1, RULE_VERSION):
         raise MalformedEntryError(
-            "the entry was decided by another policy, or by another version of the rule"
+            "the entry was decided by another policy, or by a version of the rule that is not known"
         )
     try:
         service = policy.service(_text(entry, "service"))
@@ -175,7 +177,25 @@ def decide_again(policy: Policy, entry: Mapping[str, Json]) -> tuple[Grant, ...]
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedEntryError("the entry cannot be decided again") from error
-    return decide(snapshot, scopes, service=service, circumstances=circumstances)
+    grants = decide(snapshot, scopes, service=service, circumstances=circumstances)
+    return grants if rule == RULE_VERSION else _in_older_words(grants, entry)
+
+
+def _in_older_words(grants: tuple[Grant, ...], entry: Mapping[str, Json]) -> tuple[Grant, ...]:
+    """Return grants with the reasons that version 1 gave for refusals: it decided the same, with fewer words for why."""
+    older = [_object(grant, "refused") if "refused" in grant else {} for grant in _objects(entry, "grants")]
+    return tuple(
+        replace(
+            grant,
+            verdicts=tuple(
+                replace(verdict, reason=Reason(_text(words, verdict.action)))
+                if not verdict.allowed and verdict.action in words
+                else verdict
+                for verdict in grant.verdicts
+            ),
+        )
+        for grant, words in zip(grants, older, strict=True)
+    )
 
 
 def _snapshot(policy: Policy, entry: Mapping[str, Json], names: Iterable[str]) -> Snapshot:

@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authsvc.core.decide import Reason, Verdict, decide
+from authsvc.core.decide import Verdict, decide
+from authsvc.core.reason import Reason
 from authsvc.core.service import Service
 from tests.core import oracle
 from tests.core.oracle import Ask, Binding, Hold, Limit, Principal, World
@@ -223,12 +224,34 @@ def _check_obstacle(world: World, ask: Ask, verdict: Verdict) -> None:
         case Reason.OUTSIDE_LIMITS:
             assert _allows(bound, ask, verdict)
             assert not _allows(limited, ask, verdict)
-        case Reason.NO_BINDING:
+        case Reason.NO_BINDING | Reason.ROLE | Reason.PATTERN:
+            _check_place(world, ask, verdict)
             unconditional = [_without_conditions(binding) for binding in world["bindings"]]
             assert not _allows(World(**{**bound, "bindings": unconditional}), ask, verdict)
         case _:
             assert not _allows(bound, ask, verdict)
             _check_condition(bound, ask, verdict)
+
+
+def _check_place(world: World, ask: Ask, verdict: Verdict) -> None:
+    """The binding named holds now, and is about another action here, or about the action elsewhere in the project; or there is none."""
+    scope_type, name, _ = ask
+    if verdict.binding is None:
+        assert verdict.reason is Reason.NO_BINDING
+        return
+    nearest = world["bindings"][int(verdict.binding.id)]
+    assert oracle.conditions_hold(world, nearest)
+    if scope_type == "registry":
+        assert (verdict.reason, nearest["project"]) == (Reason.ROLE, None)
+        assert not oracle.permits(nearest, "registry", "catalog")
+        return
+    project, relative = oracle.place_of(name)
+    is_about, permits = (
+        oracle.covers(nearest, project, relative),
+        oracle.permits(nearest, scope_type, verdict.action),
+    )
+    assert (is_about, permits) == ((True, False) if verdict.reason is Reason.ROLE else (False, True))
+    assert nearest["project"] in ({project, None} if verdict.reason is Reason.ROLE else {project})
 
 
 def _check_condition(world: World, ask: Ask, verdict: Verdict) -> None:

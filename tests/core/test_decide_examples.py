@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from authsvc.core.decide import Circumstances, Grant, Reason, Verdict, decide
+from authsvc.core.decide import Circumstances, Grant, Verdict, decide
 from authsvc.core.permission import (
     ADMINISTRATOR,
     DEVELOPER,
@@ -26,6 +26,7 @@ from authsvc.core.principal import (
     Snapshot,
     Visibility,
 )
+from authsvc.core.reason import Reason
 from authsvc.core.repository import Pattern, parse_pattern
 from authsvc.core.scope import Scope, parse_scope
 from authsvc.core.service import Service
@@ -92,8 +93,11 @@ def test_the_catalog_needs_its_permission_over_the_system() -> None:
     assert answer(alice(Binding("b1", SCANNER, None)), "registry:catalog:*").granted == ("*",)
     assert answer(alice(Binding("b1", ADMINISTRATOR, None)), "registry:catalog:*").granted == ("*",)
     everything = Role("everything", frozenset({Permission("*", "*")}))
-    for binding in (Binding("b1", everything, "acme"), Binding("b2", READER, None)):
-        assert reasons(answer(alice(binding), "registry:catalog:*")) == {"*": Reason.NO_BINDING}
+    for binding, reason in (
+        (Binding("b1", everything, "acme"), Reason.NO_BINDING),
+        (Binding("b2", READER, None), Reason.ROLE),
+    ):
+        assert reasons(answer(alice(binding), "registry:catalog:*")) == {"*": reason}
 
 
 @pytest.mark.parametrize("scope", ["registry:catalog:pull", "registry:catalog:catalog", "registry:other:*"])
@@ -238,15 +242,49 @@ def test_the_binding_that_lasts_longest_is_named() -> None:
 
 
 def test_the_binding_that_comes_nearest_is_named() -> None:
-    """Of several that fail, an expired one explains before one of another time, address or service."""
-    service = Binding("b1", READER, "acme", services=frozenset({"other"}))
-    address = Binding("b2", READER, "acme", cidrs=(ip_network("192.0.2.0/24"),))
-    not_yet = Binding("b3", READER, "acme", not_before=NOW + timedelta(seconds=1))
-    expired = Binding("b4", READER, "acme", expires_at=NOW)
-    failing = [service, address, not_yet, expired]
-    for reason in (Reason.EXPIRED, Reason.NOT_YET, Reason.ADDRESS, Reason.SERVICE):
+    """Of several that fail, one of another service or address explains before one that is to come, and that before one that ended."""
+    expired = Binding("b1", READER, "acme", expires_at=NOW)
+    not_yet = Binding("b2", READER, "acme", not_before=NOW + timedelta(seconds=1))
+    address = Binding("b3", READER, "acme", cidrs=(ip_network("192.0.2.0/24"),))
+    service = Binding("b4", READER, "acme", services=frozenset({"other"}))
+    failing = [expired, not_yet, address, service]
+    for reason in (Reason.SERVICE, Reason.ADDRESS, Reason.NOT_YET, Reason.EXPIRED):
         (verdict,) = answer(alice(*failing), "repository:acme/app:pull").verdicts
         assert verdict == Verdict("pull", False, reason, failing.pop())
+
+
+def test_a_binding_is_as_far_as_the_hardest_thing_in_its_way() -> None:
+    """One that has ended is expired, whatever else fails; of two that have, the one that did so last is nearer."""
+    nowhere = (ip_network("192.0.2.0/24"),)
+    older = Binding("b1", READER, "acme", expires_at=NOW - timedelta(days=9))
+    newer = Binding("b2", READER, "acme", expires_at=NOW, cidrs=nowhere)
+    sooner = Binding("b4", READER, "acme", not_before=NOW + timedelta(days=1), cidrs=nowhere)
+    later = Binding("b3", READER, "acme", not_before=NOW + timedelta(days=2))
+    for reason, nearest, failing in (
+        (Reason.EXPIRED, newer, (older, newer)),
+        (Reason.NOT_YET, sooner, (sooner, later)),
+    ):
+        (verdict,) = answer(alice(*failing), "repository:acme/app:pull").verdicts
+        assert verdict == Verdict("pull", False, reason, nearest)
+
+
+def test_a_role_or_a_pattern_that_leaves_it_out_is_named() -> None:
+    """Where conditions are not what fails, it is the project's role, its pattern, the system's role, or nothing at all, in this order."""
+    role = Binding("b4", READER, "acme")
+    pattern_ = Binding("b3", DEVELOPER, "acme", (pattern("team/*"),))
+    system = Binding("b1", SCANNER, None)
+    lapsed = Binding("b0", READER, "acme", expires_at=NOW)
+    elsewhere = Binding("b2", DEVELOPER, "other")
+    bound = [role, pattern_, system, lapsed, elsewhere]
+    for reason, nearest in (
+        (Reason.ROLE, role),
+        (Reason.PATTERN, pattern_),
+        (Reason.ROLE, system),
+        (Reason.NO_BINDING, None),
+    ):
+        (verdict,) = answer(alice(*bound), "repository:acme/app:push").verdicts
+        assert verdict == Verdict("push", False, reason, nearest)
+        bound = bound[1:]
 
 
 def test_of_equally_near_bindings_the_first_id_is_named() -> None:

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 
-from authsvc.core.decide import Circumstances, Reason, Verdict, decide_permission
+from authsvc.core.decide import Circumstances, Verdict, decide_permission
 from authsvc.core.permission import ADMINISTRATOR, AUDITOR, OWNER, Permission
 from authsvc.core.principal import Binding, Limit, Principal, PrincipalKind, Snapshot
+from authsvc.core.reason import Reason
 from authsvc.core.repository import Pattern, parse_pattern
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -35,7 +36,7 @@ def test_a_permission_over_a_project_needs_a_binding_to_all_of_it() -> None:
     """A binding narrowed to some repositories gives no permission over the project, and one to another project none either."""
     whole, narrowed = Binding("b1", OWNER, "acme"), Binding("b1", OWNER, "acme", (pattern("team/**"),))
     assert may(alice(whole), PROJECT_WRITE, "acme") == Verdict("write", True, Reason.BINDING, whole)
-    assert may(alice(narrowed), PROJECT_WRITE, "acme") == Verdict("write", False, Reason.NO_BINDING)
+    assert may(alice(narrowed), PROJECT_WRITE, "acme") == Verdict("write", False, Reason.PATTERN, narrowed)
     assert may(alice(whole), PROJECT_WRITE, "other") == Verdict("write", False, Reason.NO_BINDING)
     assert may(alice(whole), PROJECT_WRITE, None) == Verdict("write", False, Reason.NO_BINDING)
 
