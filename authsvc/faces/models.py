@@ -119,6 +119,7 @@ RepositoryPattern = Annotated[Any, BeforeValidator(_pattern)]
 PermissionText = Annotated[Any, BeforeValidator(_permission)]
 ScopeLimits = Annotated[Any, BeforeValidator(_limits)]
 ScopesOfToken = Annotated[list[ScopeLimits], Field(max_length=MAX_ITEMS), AfterValidator(_few)]
+IpAddress = Annotated[Any, BeforeValidator(_address)]
 Time = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_utc)]
 Password = Annotated[str, Field(max_length=4096)]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_plain)]
@@ -205,13 +206,16 @@ class NewRoleBody(RolePatch):
 
 
 class ExplainBody(Body):
-    """A question that explain answers; `account` empty is anonymous."""
+    """A question that explain answers: `account` empty is anonymous, `credential` the id of its token or secret."""
 
-    account: Annotated[str, Field(max_length=260)] = ""
-    service: Annotated[str, Field(max_length=255)] = ""
-    scopes: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=100)]
-    address: Annotated[Any, BeforeValidator(_address)] = None
+    account: Annotated[str, Field(max_length=260), AfterValidator(_plain)] = ""
+    service: Line = ""
+    scopes: Annotated[
+        list[Annotated[str, Field(max_length=1024), AfterValidator(_plain)]], Field(max_length=100)
+    ]
+    address: IpAddress = None
     at: Time | None = None
+    credential: Annotated[str, Field(max_length=64), AfterValidator(_plain)] | None = None
 
 
 class SubjectBody(Body):

@@ -71,7 +71,7 @@ def view_explained(scope: str, grant: Grant) -> Object:
     return {
         "scope": scope,
         "granted": list(grant.granted),
-        "refused": list(grant.refused),
+        "refused": [action for action in grant.refused if action],
         "reasons": [
             {
                 "action": verdict.action,

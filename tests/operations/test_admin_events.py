@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from authsvc.core.decide import RULE_VERSION
 from authsvc.core.event import microseconds
 from authsvc.operations.bootstrap import FirstStart, bootstrap
 from tests.clock import Clock
@@ -30,7 +31,7 @@ async def test_an_event_says_who_from_where_when_and_the_whole_new_state(world: 
     subject = {"kind": "user", "id": admin["id"], "name": ADMIN}
     assert entry.pop("nonce")
     assert entry == {
-        "v": 1, "kind": "policy.binding.created", "time": microseconds(clock()), "outcome": "done", "rule": 1,
+        "v": 1, "kind": "policy.binding.created", "time": microseconds(clock()), "outcome": "done", "rule": RULE_VERSION,
         "actor": subject, "address": "192.0.2.7", "agent": world.client.headers["user-agent"],
         "credential": {"kind": "password"}, "things": [["user", admin["id"]]],
         "state": {

@@ -36,7 +36,7 @@ SELECT {_REVISION}, u.id, u.name, u.password_hash, u.credential_version
 FROM (SELECT 1) AS one LEFT JOIN users u ON u.name_key = %s
 """  # noqa: S608 - formatted from the constant above
 
-_BINDINGS = """
+BINDINGS = """
 (SELECT coalesce(json_agg(json_build_array(
     b.id, b.role, r.permissions, p.name, b.repositories, g.id, g.name, b.services, b.cidrs, b.not_before, b.expires_at
  )), '[]') FROM bindings b JOIN roles r ON r.name = b.role LEFT JOIN projects p ON p.id = b.project_id
@@ -46,16 +46,16 @@ _BINDINGS = """
 _USER_POLICY = f"""
 SELECT {_REVISION}, NOT u.disabled, u.credential_version,
        (SELECT coalesce(array_agg(group_id), '{{}}') FROM group_members WHERE user_id = u.id),
-       {_BINDINGS.format(whose="b.user_id = u.id OR b.group_id IN (SELECT group_id FROM group_members WHERE user_id = u.id)")}
+       {BINDINGS.format(whose="b.user_id = u.id OR b.group_id IN (SELECT group_id FROM group_members WHERE user_id = u.id)")}
 FROM (SELECT 1) AS one LEFT JOIN users u ON u.id = %s
 """  # noqa: S608 - formatted from the constants above
 
 _ROBOT_POLICY = f"""
-SELECT {_REVISION}, NOT o.disabled, 0, '{{}}'::text[], {_BINDINGS.format(whose="b.robot_id = o.id")}
+SELECT {_REVISION}, NOT o.disabled, 0, '{{}}'::text[], {BINDINGS.format(whose="b.robot_id = o.id")}
 FROM (SELECT 1) AS one LEFT JOIN robots o ON o.id = %s
 """  # noqa: S608 - formatted from the constants above
 
-_GROUP_BINDINGS = f"SELECT {_BINDINGS.format(whose='b.group_id = %s')}"
+_GROUP_BINDINGS = f"SELECT {BINDINGS.format(whose='b.group_id = %s')}"
 
 _PROJECT = f"SELECT {_REVISION}, (SELECT visibility FROM projects WHERE name = %s)"  # noqa: S608 - as above
 
@@ -178,7 +178,7 @@ async def find_principal_policy(connection: Connection, principal: Principal) ->
     if enabled is None:
         gone = PrincipalPolicy(exists=False, enabled=False, credential_version=0, bindings=())
         return Known(gone, revision, frozenset(depends))
-    bindings = tuple(_binding(row) for row in rows)
+    bindings = tuple(read_binding(row) for row in rows)
     depends.update(Thing("group", group) for group in groups)
     depends.update(Thing("role", binding.role.name) for binding in bindings)
     # By name: a project that is deleted and made anew must not find the old one's bindings remembered.
@@ -197,7 +197,7 @@ async def find_robot_principal(connection: Connection, subject: str) -> Principa
 async def find_group_bindings(connection: Connection, group_id: str) -> tuple[Binding, ...]:
     """Return everything bound to a group, conditions not yet applied."""
     (rows,) = await _one(connection, _GROUP_BINDINGS, group_id)
-    return tuple(_binding(row) for row in rows)
+    return tuple(read_binding(row) for row in rows)
 
 
 async def find_visibility(connection: Connection, project: str) -> Known[Visibility | None]:
@@ -289,7 +289,8 @@ def _service(row: Any, thing: Thing) -> Known[Service | None]:
     return Known(service, revision, frozenset({thing, Thing("service", name)}))
 
 
-def _binding(row: list[Any]) -> Binding:
+def read_binding(row: list[Any]) -> Binding:
+    """Return one of the bindings that `BINDINGS` selects."""
     id_, role, permissions, project, repositories, _, group, services, cidrs, not_before, expires_at = row
     return Binding(
         id=id_,

@@ -21,7 +21,7 @@ from authsvc.core.errors import (
     UnavailableError,
 )
 from authsvc.core.principal import Network
-from authsvc.faces.admin import audit, audit_proof, expiring, groups, projects, services, users
+from authsvc.faces.admin import audit, audit_proof, expiring, groups, projects, services, users, why
 from authsvc.faces.http import Receive, Scope, Send, answer, header
 from authsvc.faces.problems import BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe, problem_of
 
@@ -56,6 +56,7 @@ def make_admin(
     api.include_router(expiring.router)
     api.include_router(audit_proof.router)
     api.include_router(audit.router)
+    api.include_router(why.router)
     app.include_router(api)
     app.add_exception_handler(AuthsvcError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

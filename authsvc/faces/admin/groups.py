@@ -1,4 +1,4 @@
-"""Routes of groups and roles, and the question why."""
+"""Routes of groups and roles."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -12,10 +12,9 @@ from authsvc.faces.admin.exchange import (
     answer_one,
     answer_page,
 )
-from authsvc.faces.models import ExplainBody, NewGroupBody, NewRoleBody, RolePatch
-from authsvc.faces.views import view_explained, view_group, view_member, view_role
+from authsvc.faces.models import NewGroupBody, NewRoleBody, RolePatch
+from authsvc.faces.views import view_group, view_member, view_role
 from authsvc.operations import administer_groups, administer_roles
-from authsvc.operations.explain import Question, explain
 
 router = APIRouter()
 
@@ -105,11 +104,3 @@ async def delete_role(deps: DepsDep, actor: ActorDep, versions: VersionsDep, nam
     """Delete a role that no binding uses."""
     await administer_roles.delete_role_named(deps, actor, name, versions)
     return answer_nothing()
-
-
-@router.post("/explain", tags=["explain"])
-async def explain_scopes(deps: DepsDep, actor: ActorDep, body: ExplainBody) -> JSONResponse:
-    """Say what a token request would be granted and refused, and why."""
-    question = Question(body.account, body.service, body.scopes, body.address, body.at)
-    answers = await explain(deps, actor, question)
-    return answer_one({"grants": [view_explained(answer.scope, answer.grant) for answer in answers]})

@@ -1,0 +1,68 @@
+"""Who reaches what, as JSON objects and as CSV that a spreadsheet takes for text."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from authsvc.core.canonical import Json
+from authsvc.core.reach import Reach
+from authsvc.faces.views import Object, view_time
+from authsvc.operations.review_access import ReviewRow
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a cell must not begin with: spreadsheets take it for a formula, in either width."""
+
+
+def view_reach(reach: Reach) -> Object:
+    """Return one way in which somebody may do something; visibility has no binding and no conditions."""
+    binding = reach.binding
+    return {
+        "kind": reach.kind,
+        "name": reach.name,
+        "reason": reach.reason,
+        "binding": None if binding is None else binding.id,
+        "role": None if binding is None else binding.role.name,
+        "group": None if binding is None else binding.group,
+        "project": None if binding is None else binding.project,
+        "repositories": ["**"] if binding is None else [str(pattern) for pattern in binding.repositories],
+        "services": [] if binding is None else sorted(binding.services),
+        "cidrs": [] if binding is None else [str(network) for network in binding.cidrs],
+        "not_before": None if binding is None else view_time(binding.not_before),
+        "expires_at": None if binding is None else view_time(binding.expires_at),
+    }
+
+
+def view_review_row(row: ReviewRow) -> Object:
+    """Return a row of an access review; `searched_since` is how far back no use was found (null: to the log's beginning)."""
+    return {
+        **view_reach(row.reach),
+        "permissions": [str(permission) for permission in row.permissions],
+        "state": row.state,
+        "last_used": view_time(row.last_use.time),
+        "searched_since": view_time(row.last_use.searched_since),
+    }
+
+
+COLUMNS = (
+    "kind", "name", "state", "permissions", "repositories", "reason", "role", "group", "project", "binding",
+    "services", "cidrs", "not_before", "expires_at", "last_used", "searched_since",
+)  # fmt: skip
+"""The columns of a review as CSV, in order."""
+
+
+def write_review(rows: Iterable[ReviewRow]) -> str:
+    """Return a review as CSV (RFC 4180) with a line of names; lists are joined by `; `."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        view = view_review_row(row)
+        writer.writerow([_cell(view[name]) for name in COLUMNS])
+    return written.getvalue()
+
+
+def _cell(value: Json) -> str:
+    """Return a value as a cell that is text, whatever it begins with."""
+    text = "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    cell = "" if text is None else str(text)
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
