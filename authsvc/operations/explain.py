@@ -51,15 +51,15 @@ class Explained:
     grant: Grant
 
 
-async def explain(deps: Deps, actor: Actor | None, question: Question) -> list[Explained]:
-    """Return the answer to each scope, in order; `actor` None is the server's own console.
+async def explain(deps: Deps, actor: Actor, question: Question) -> list[Explained]:
+    """Return the answer to each scope, in order.
 
     Everybody may ask about himself and about anonymous, and is told no more of projects than a token tells; who holds `user:read`
     may ask about anybody, and is told everything.
     Raises ForbiddenError, and UnknownServiceError for an unknown service.
     """
     async with deps.database.read() as read:
-        knows_all = actor is None or _demand(await read_authority(deps, read, actor), actor, question.account)
+        knows_all = _demand(await read_authority(deps, read, actor), actor, question.account)
         driver = await read.driver()
         service = (
             await (find_service(driver, question.service) if question.service else find_only_service(driver))

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from authsvc.adapters.postgres.database import Read
 from authsvc.adapters.postgres.policy import find_visibility
-from authsvc.adapters.postgres.reach import Bound, LastUse, find_bindings_of_place, find_last_uses
+from authsvc.adapters.postgres.reach import Bound, ProjectUse, find_bindings_of_place, find_project_uses
 from authsvc.core.errors import ConflictError, NotFoundError
 from authsvc.core.permission import EVERYTHING, Permission, ResourceType
 from authsvc.core.principal import Binding, Visibility
@@ -21,7 +21,7 @@ from authsvc.operations.who_can import demand_to_see_access, key_of, list_bound_
 MAX_ROWS = 10_000
 """Rows of a review in one piece; a longer one is read in pages."""
 
-NEVER = LastUse()
+NEVER = ProjectUse()
 _REVIEWED = frozenset({ResourceType.REPOSITORY, ResourceType.PROJECT})
 _PULL = Permission(ResourceType.REPOSITORY, "pull")
 _OPEN_TO = {
@@ -47,20 +47,20 @@ class ReviewRow:
     reach: Reach
     permissions: tuple[Permission, ...]
     state: AccessState
-    last_use: LastUse = NEVER
+    last_use: ProjectUse = NEVER
 
 
-async def review_access(deps: Deps, actor: Actor | None, project: str, asked: Asked) -> Page[ReviewRow]:
+async def review_access(deps: Deps, actor: Actor, project: str, asked: Asked) -> Page[ReviewRow]:
     """Return a page of the review: visibility first, then by name and binding; lapsed bindings and disabled accounts are in it.
 
-    `actor` None is the server's own console. Raises NotFoundError, and what `demand_to_see_access` raises.
+    Raises NotFoundError, and what `demand_to_see_access` raises.
     """
     async with deps.database.read() as read:
         bindings, opened = await _read_access(deps, read, actor, project)
         return await _page(read, project, bindings, opened, asked, now=deps.now())
 
 
-async def review_all_access(deps: Deps, actor: Actor | None, project: str) -> list[ReviewRow]:
+async def review_all_access(deps: Deps, actor: Actor, project: str) -> list[ReviewRow]:
     """Return the whole review, as of one moment; raises ConflictError when it has more than `MAX_ROWS` rows."""
     rows: list[ReviewRow] = []
     after: str | None = ""
@@ -77,11 +77,10 @@ async def review_all_access(deps: Deps, actor: Actor | None, project: str) -> li
 
 
 async def _read_access(
-    deps: Deps, read: Read, actor: Actor | None, project: str
+    deps: Deps, read: Read, actor: Actor, project: str
 ) -> tuple[dict[str, Binding], list[ReviewRow]]:
     """Return the bindings that reach the project, by id, and whom its visibility lets in."""
-    if actor is not None:
-        demand_to_see_access(await read_authority(deps, read, actor), project)
+    demand_to_see_access(await read_authority(deps, read, actor), project)
     driver = await read.driver()
     visibility = (await find_visibility(driver, project)).value
     if visibility is None:
@@ -110,14 +109,14 @@ async def _page(
     async def list_after(after: str, limit: int) -> Sequence[ReviewRow]:
         bound = await list_bound_after(read, list(bindings.values()), after, limit=limit, enabled_only=False)
         people = {each.principal: each.created_at for each in bound}
-        uses = await find_last_uses(await read.driver(), project, list(people.items()))
+        uses = await find_project_uses(await read.driver(), project, list(people.items()))
         first = [row for row in opened if key_of(row.reach) > after]
         return [*first, *(_row(each, bindings[each.binding_id], uses, now) for each in bound)][:limit]
 
     return await page_of(asked, list_after, lambda row: key_of(row.reach))
 
 
-def _row(bound: Bound, binding: Binding, uses: dict[str, LastUse], now: datetime) -> ReviewRow:
+def _row(bound: Bound, binding: Binding, uses: dict[str, ProjectUse], now: datetime) -> ReviewRow:
     return ReviewRow(
         reach_of(bound, binding),
         _permissions(binding),

@@ -33,17 +33,16 @@ class Sought:
     at: datetime | None = None
 
 
-async def who_can(deps: Deps, actor: Actor | None, sought: Sought, asked: Asked) -> Page[Reach]:
+async def who_can(deps: Deps, actor: Actor, sought: Sought, asked: Asked) -> Page[Reach]:
     """Return whom visibility lets in and then every enabled principal by name, once for each binding that allows it.
 
-    `actor` None is the server's own console. Nobody can do anything in a project that does not exist.
+    Nobody can do anything in a project that does not exist.
     Raises InvalidInputError, UnknownServiceError, and what `demand_to_see_access` raises.
     """
     async with deps.database.read() as read:
         service = await _find_service(read, sought.service)
         repository, scope = _read_question(sought, service)
-        if actor is not None:
-            demand_to_see_access(await read_authority(deps, read, actor), repository.project)
+        demand_to_see_access(await read_authority(deps, read, actor), repository.project)
         place = await read_place(read, repository.project)
         whereabouts = Whereabouts(sought.at or deps.now(), service, sought.address)
         allowing = {binding.id: binding for binding in bindings_that_allow(scope, place, whereabouts)}

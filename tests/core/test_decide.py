@@ -164,7 +164,7 @@ def test_scopes_are_answered_one_by_one(world: World, several: list[Ask]) -> Non
 @MODERATE
 @given(some_worlds, some_asks, st.lists(st.integers(min_value=1, max_value=50), min_size=5, max_size=5))
 def test_a_grant_lasts_until_its_end(world: World, ask: Ask, lives: list[int]) -> None:
-    """Until the moment before `expires_at`, everything that was granted would be granted again."""
+    """Until the moment before `expires_at`, everything that was granted would be granted again, asked for by its name."""
     ending = [
         Binding(**{**binding, "expires_at": NOW + life})
         for binding, life in zip(world["bindings"], lives, strict=False)
@@ -173,7 +173,8 @@ def test_a_grant_lasts_until_its_end(world: World, ask: Ask, lives: list[int]) -
     end = answer(first, ask).expires_at
     seconds = 50 if end is None else (end - moment(NOW)) // timedelta(seconds=1)
     last = World(**{**first, "now": NOW + seconds - 1})
-    assert granted(first, ask) <= granted(last, ask)
+    by_name = (ask[0], ask[1], ask[2] | granted(first, ask))
+    assert granted(first, ask) <= granted(last, by_name)
 
 
 @THOROUGH
@@ -234,7 +235,7 @@ def _check_obstacle(world: World, ask: Ask, verdict: Verdict) -> None:
 
 
 def _check_place(world: World, ask: Ask, verdict: Verdict) -> None:
-    """The binding named holds now, and is about another action here, or about the action elsewhere in the project; or there is none."""
+    """The binding named holds, and is about another action here, or about this one elsewhere in the project; or none is named."""
     scope_type, name, _ = ask
     if verdict.binding is None:
         assert verdict.reason is Reason.NO_BINDING

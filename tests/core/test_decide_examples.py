@@ -242,7 +242,7 @@ def test_the_binding_that_lasts_longest_is_named() -> None:
 
 
 def test_the_binding_that_comes_nearest_is_named() -> None:
-    """Of several that fail, one of another service or address explains before one that is to come, and that before one that ended."""
+    """Of several that fail, one for another service or address explains first, then one that is to come, then one that ended."""
     expired = Binding("b1", READER, "acme", expires_at=NOW)
     not_yet = Binding("b2", READER, "acme", not_before=NOW + timedelta(seconds=1))
     address = Binding("b3", READER, "acme", cidrs=(ip_network("192.0.2.0/24"),))
@@ -269,7 +269,7 @@ def test_a_binding_is_as_far_as_the_hardest_thing_in_its_way() -> None:
 
 
 def test_a_role_or_a_pattern_that_leaves_it_out_is_named() -> None:
-    """Where conditions are not what fails, it is the project's role, its pattern, the system's role, or nothing at all, in this order."""
+    """Where no condition fails, it is the project's role, its pattern, the system's role, or nothing, in this order."""
     role = Binding("b4", READER, "acme")
     pattern_ = Binding("b3", DEVELOPER, "acme", (pattern("team/*"),))
     system = Binding("b1", SCANNER, None)

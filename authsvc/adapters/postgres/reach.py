@@ -31,7 +31,7 @@ WHERE (name, binding) > (%(name)s, %(binding)s) AND NOT (disabled AND %(enabled_
 ORDER BY name, binding LIMIT %(limit)s
 """
 
-_LAST_USES = f"""
+_PROJECT_USES = f"""
 SELECT a.name, used.time, searched.time
 FROM unnest(%(names)s::text[], %(since)s::timestamptz[]) AS a (name, since)
 LEFT JOIN LATERAL (
@@ -58,7 +58,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class LastUse:
+class ProjectUse:
     """When a principal last got a token for a project; None when none was found back to `searched_since` (None: ever)."""
 
     time: datetime | None = None
@@ -97,19 +97,19 @@ async def list_bound(
     ]
 
 
-async def find_last_uses(
+async def find_project_uses(
     connection: Connection, project: str, principals: Sequence[tuple[Principal, datetime]]
-) -> dict[str, LastUse]:
+) -> dict[str, ProjectUse]:
     """Return by name when each principal was last issued a token for a project, since it was created at the time beside it.
 
     A name may have been another's before.
     """
     cursor = await connection.execute(
-        _LAST_USES,
+        _PROJECT_USES,
         {
             "project": project,
             "names": [principal.name for principal, _ in principals],
             "since": [created_at for _, created_at in principals],
         },
     )
-    return {name: LastUse(used, searched) async for name, used, searched in cursor}
+    return {name: ProjectUse(used, searched) async for name, used, searched in cursor}

@@ -37,7 +37,7 @@ async def list_who_can(
     asked: AskedDep,
     repository: Annotated[str, Query(min_length=1, max_length=512, description="In full, as `acme/app`.")],
     action: Annotated[str, Query(min_length=1, max_length=64, description="As `pull`, `push` or `delete`.")],
-    service: Annotated[str, Query(max_length=255, description="Hold conditions against this service.")] = "",
+    service: Annotated[Line, Query(description="Hold conditions against this service.")] = "",
     address: Annotated[IpAddress, Query(description="Hold conditions against this address.")] = None,
     at: Annotated[Time | None, Query(description="Ask today's policy about another time.")] = None,
 ) -> JSONResponse:
