@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help run test check bench campaign lock clean
+.PHONY: help run test check bench campaign openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -30,6 +30,11 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 
 campaign: .venv/installed ## Run the crash, cut and race tests at full count: about half an hour
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/adapters/test_journal.py
+
+openapi: .venv/installed ## Write deploy/openapi.json anew, after a change of the admin API
+	$(BIN)/python -c "import json, authsvc.app, authsvc.config; \
+	  document = authsvc.app.Application(authsvc.config.read_settings({})).api.openapi(); \
+	  open('deploy/openapi.json', 'w').write(json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + '\n')"
 
 lock: ## Pin every dependency with hashes, in files without addresses (needs uv)
 	{ echo "# Pinned with hashes by 'make lock'; for the service alone."; \

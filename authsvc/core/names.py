@@ -8,7 +8,10 @@ from authsvc.core.repository import parse_repository
 MAX_NAME = 128
 RESERVED_PROJECTS = frozenset({"system"})
 
-_PLAIN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+PLAIN_NAME = r"[a-z0-9]+(?:[._-][a-z0-9]+)*"
+"""What groups, roles and robots may be called, as a regular expression."""
+
+_PLAIN = re.compile(PLAIN_NAME)
 _SERVICE = re.compile(r"[!-~](?:[ -~]{0,253}[!-~])?")
 _USER_MARKS = frozenset("._-@")
 _FILLERS = frozenset("\u115f\u1160")

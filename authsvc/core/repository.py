@@ -12,9 +12,11 @@ LIBRARY = "library"
 MAX_NAME = 255
 MAX_PATTERN_COMPONENTS = 32
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_PATTERN_COMPONENT = re.compile(rf"{_COMPONENT}|\*\*?")
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+"""One component of a name, as a regular expression."""
+
+_NAME = re.compile(rf"{COMPONENT}(?:/{COMPONENT})*")
+_PATTERN_COMPONENT = re.compile(rf"{COMPONENT}|\*\*?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,129 +1,58 @@
-"""The bodies of administrative requests, by API and command line: unknown members are refused, and what is left is typed."""
+"""The bodies of administrative requests, by API and command line: unknown members are refused, and what is left is typed.
 
-import re
-from datetime import UTC, datetime
-from ipaddress import ip_network
+Their examples are a story that can be told from its beginning: alice, her project acme, and its robot ci.
+"""
+
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from authsvc.core.limits import parse_limits
-from authsvc.core.names import describe_bad_service_name
-from authsvc.core.permission import Permission, parse_permission
-from authsvc.core.principal import Address, Limit, Network, Visibility
-from authsvc.core.repository import Pattern, parse_pattern
+from authsvc.core.principal import Visibility
+from authsvc.core.repository import EVERYTHING
 from authsvc.core.service import Algorithm, HeaderProfile
-from authsvc.faces.http import parse_address
-
-MAX_ITEMS = 64
-"""Things in a list; with this, what an event keeps of a change fits an entry of the log."""
-MAX_ALIASES = 16
-MIN_YEAR, MAX_YEAR = 1971, 2199
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-def _plain(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("must hold no control characters")
-    return value
-
-
-def _network(value: object) -> Network:
-    if not isinstance(value, str):
-        raise ValueError("must be text")  # noqa: TRY004 - pydantic reports ValueError only
-    try:
-        if "%" in value:  # the scope of an IPv6 address means something on one host only
-            raise ValueError  # noqa: TRY301 - told as all others below
-        return ip_network(value)
-    except ValueError:
-        raise ValueError(
-            "must be an address range, as 10.0.0.0/8, with no bits set behind its length"
-        ) from None
+from authsvc.faces.fields import (
+    Cidrs,
+    Email,
+    IpAddress,
+    Line,
+    Name,
+    Password,
+    PatchedAliases,
+    PatchedCidrs,
+    PatchedLine,
+    PatchedServices,
+    PatchedText,
+    Patterns,
+    Permissions,
+    PlainName,
+    ProjectName,
+    ScopesOfToken,
+    ServiceName,
+    Services,
+    Text,
+    Time,
+    UserName,
+    is_plain,
+)
 
 
-def _address(value: object) -> Address | None:
-    address = parse_address(value) if isinstance(value, str) else None
-    if value is not None and address is None:
-        raise ValueError("must be an IP address")
-    return address
+def _example(members: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [members]})
 
 
-def _permission(value: object) -> Permission:
-    permission = parse_permission(value) if isinstance(value, str) else None
-    if permission is None:
-        raise ValueError("must be a permission, as repository:pull, project:* or *:*")
-    return permission
-
-
-def _pattern(value: object) -> Pattern:
-    pattern = parse_pattern(value) if isinstance(value, str) else None
-    if pattern is None:
-        raise ValueError("must be a pattern of whole components, as app, team/* or **")
-    return pattern
-
-
-def _limits(value: object) -> tuple[Limit, ...]:
-    limits = parse_limits(value) if isinstance(value, str) else None
-    if limits is None:
-        raise ValueError(
-            "must be a scope with a pattern, as repository:acme/**:pull, or a permission, as project:write"
-        )
-    return limits
-
-
-def _utc(value: datetime) -> datetime:
-    if not MIN_YEAR <= value.year <= MAX_YEAR:
-        raise ValueError(f"must lie in the years {MIN_YEAR} to {MAX_YEAR}")
-    return value.astimezone(UTC)
-
-
-def _timestamp(value: object) -> object:
-    if not (value is None or (isinstance(value, str) and _RFC_3339.fullmatch(value))):
-        raise ValueError("must be a time as RFC 3339 writes it, as 2030-01-31T12:00:00Z")
-    return value
-
-
-def _no_controls(value: str) -> str:
-    if any(character < " " and character not in "\t\r\n" for character in value):
-        raise ValueError("must hold no control characters but tabs and line ends")
-    return value
-
-
-def _service_name(value: str) -> str:
-    if fault := describe_bad_service_name(value):
-        raise ValueError(fault)
-    return value
-
-
-def _few(limits: list[tuple[Limit, ...]]) -> list[tuple[Limit, ...]]:
-    if sum(map(len, limits)) > MAX_ITEMS:
-        raise ValueError(f"must name {MAX_ITEMS} actions at most, counted over all scopes")
-    return limits
-
-
-Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain)]
-Line = Annotated[str, Field(max_length=255), AfterValidator(_plain)]
-Text = Annotated[str, Field(max_length=2000), AfterValidator(_no_controls)]
-Cidr = Annotated[Any, BeforeValidator(_network)]
-RepositoryPattern = Annotated[Any, BeforeValidator(_pattern)]
-PermissionText = Annotated[Any, BeforeValidator(_permission)]
-ScopeLimits = Annotated[Any, BeforeValidator(_limits)]
-ScopesOfToken = Annotated[list[ScopeLimits], Field(max_length=MAX_ITEMS), AfterValidator(_few)]
-IpAddress = Annotated[Any, BeforeValidator(_address)]
-Time = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_utc)]
-Password = Annotated[str, Field(max_length=4096)]
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(_plain)]
-ServiceName = Annotated[str, AfterValidator(_service_name)]
+def _of_settings(schema: dict[str, Any]) -> None:
+    """Leave out a default that the service's settings give, as this face does not know them."""
+    schema.pop("default", None)
 
 
 class Body(BaseModel):
@@ -137,18 +66,36 @@ class Body(BaseModel):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in sent.items()}
 
 
+class Patch(Body):
+    """A merge patch (RFC 7396): a member that is absent stays as it is; null, where it may be, takes away what was given."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema without defaults, as what is absent does not become one."""
+        schema = handler(core_schema)
+        for member in handler.resolve_ref_schema(schema).get("properties", {}).values():
+            member.pop("default", None)
+        return schema
+
+
 class NewUserBody(Body):
     """A user to create."""
 
-    name: Name
+    model_config = _example({"name": "alice", "password": "a long passphrase", "email": "alice@example.com"})
+
+    name: UserName
     password: Password | None = None
     email: Email | None = None
     display_name: Line | None = None
     disabled: StrictBool = False
 
 
-class UserPatch(Body):
+class UserPatch(Patch):
     """What can change of a user."""
+
+    model_config = _example({"display_name": "Alice Example", "email": None})
 
     email: Email | None = None
     display_name: Line | None = None
@@ -158,140 +105,196 @@ class UserPatch(Body):
 class PasswordBody(Body):
     """A new password."""
 
+    model_config = _example({"password": "another long passphrase"})
+
     password: Password
 
 
 class NewTokenBody(Body):
     """A personal access token to create."""
 
+    model_config = _example(
+        {"label": "laptop", "scopes": ["repository:acme/**:pull"], "expires_at": "2199-01-01T00:00:00Z"}
+    )
+
     label: Line = ""
     expires_at: Time | None = None
     scopes: ScopesOfToken = []
-    cidrs: Annotated[list[Cidr], Field(max_length=MAX_ITEMS)] = []
+    cidrs: Cidrs = []
 
 
 class NewProjectBody(Body):
     """A project to create."""
 
-    name: Name
+    model_config = _example({"name": "acme", "visibility": "private", "description": "The images of Acme."})
+
+    name: ProjectName
     visibility: Visibility = Visibility.PRIVATE
     description: Text = ""
 
 
-class ProjectPatch(Body):
+class ProjectPatch(Patch):
     """What can change of a project."""
 
+    model_config = _example({"visibility": "internal"})
+
     visibility: Visibility = Visibility.PRIVATE
-    description: Text = ""
+    description: PatchedText = ""
 
 
 class NewGroupBody(Body):
     """A group to create."""
 
-    name: Name
+    model_config = _example({"name": "release-team"})
+
+    name: PlainName
 
 
-class RolePatch(Body):
+class RolePatch(Patch):
     """What can change of a role."""
 
-    permissions: Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)] = []
-    description: Text = ""
+    model_config = _example({"permissions": ["repository:pull", "repository:delete"]})
+
+    permissions: Permissions = []
+    description: PatchedText = ""
 
 
-class NewRoleBody(RolePatch):
+class NewRoleBody(Body):
     """A role to create."""
 
-    name: Name
-    permissions: Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)]
+    model_config = _example(
+        {"name": "cleaner", "permissions": ["repository:delete"], "description": "Deletes, and no more."}
+    )
+
+    name: PlainName
+    permissions: Permissions
+    description: Text = ""
 
 
 class ExplainBody(Body):
     """A question that explain answers: `account` empty is anonymous, `credential` the id of its token or secret."""
 
-    account: Annotated[str, Field(max_length=260), AfterValidator(_plain)] = ""
+    model_config = _example(
+        {"account": "alice", "scopes": ["repository:acme/app:pull,push"], "address": "10.1.2.3"}
+    )
+
+    account: Annotated[str, Field(max_length=260), AfterValidator(is_plain)] = ""
     service: Line = ""
     scopes: Annotated[
-        list[Annotated[str, Field(max_length=1024), AfterValidator(_plain)]], Field(max_length=100)
+        list[Annotated[str, Field(max_length=1024), AfterValidator(is_plain)]], Field(max_length=100)
     ]
-    address: IpAddress = None
+    address: IpAddress | None = None
     at: Time | None = None
-    credential: Annotated[str, Field(max_length=64), AfterValidator(_plain)] | None = None
+    credential: Annotated[str, Field(max_length=64), AfterValidator(is_plain)] | None = None
 
 
 class SubjectBody(Body):
-    """Whom a binding binds."""
+    """Whom a binding binds; a robot is named in full, as `acme+ci`."""
 
     kind: Literal["user", "group", "robot"]
-    name: Annotated[str, Field(min_length=1, max_length=260), AfterValidator(_plain)]
+    name: Annotated[str, Field(min_length=1, max_length=260), AfterValidator(is_plain)]
 
 
-class BindingPatch(Body):
-    """What can change of a binding."""
+class NewBindingBody(Body):
+    """A binding to create."""
 
-    role: Name = ""
-    repositories: Annotated[list[RepositoryPattern], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
-        default_factory=lambda: [Pattern(("**",))]
+    model_config = _example(
+        {
+            "role": "developer",
+            "subject": {"kind": "user", "name": "alice"},
+            "repositories": ["app", "team/*"],
+            "comment": "until the release",
+        }
     )
-    services: Annotated[list[ServiceName], Field(max_length=MAX_ITEMS)] = []
-    cidrs: Annotated[list[Cidr], Field(max_length=MAX_ITEMS)] = []
+
+    role: Name
+    subject: SubjectBody
+    repositories: Patterns = [EVERYTHING]
+    services: Services = []
+    cidrs: Cidrs = []
     not_before: Time | None = None
     expires_at: Time | None = None
     comment: Text = ""
 
 
-class NewBindingBody(BindingPatch):
-    """A binding to create."""
+class BindingPatch(Patch):
+    """What can change of a binding."""
 
-    role: Name
-    subject: SubjectBody
+    model_config = _example({"role": "reader", "expires_at": "2199-01-01T00:00:00Z", "cidrs": ["10.0.0.0/8"]})
+
+    role: Name = ""
+    repositories: Patterns = [EVERYTHING]
+    services: PatchedServices = []
+    cidrs: PatchedCidrs = []
+    not_before: Time | None = None
+    expires_at: Time | None = None
+    comment: PatchedText = ""
 
 
 class NewRobotBody(Body):
     """A robot to create."""
 
-    name: Name
+    model_config = _example({"name": "ci", "description": "The pipeline."})
+
+    name: PlainName
     description: Text = ""
     disabled: StrictBool = False
 
 
-class RobotPatch(Body):
+class RobotPatch(Patch):
     """What can change of a robot."""
 
-    description: Text = ""
+    model_config = _example({"description": "The pipeline of Acme."})
+
+    description: PatchedText = ""
     disabled: StrictBool = False
 
 
 class NewSecretBody(Body):
     """A robot secret to create."""
 
+    model_config = _example({"label": "first", "expires_at": "2199-01-01T00:00:00Z"})
+
     label: Line = ""
     expires_at: Time | None = None
 
 
-class ServicePatch(Body):
-    """What can change of a service."""
+class ServiceSettings(Body):
+    """What a service has but its name."""
 
-    issuer: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)] = ""
+    issuer: Annotated[
+        str, Field(min_length=1, max_length=255, json_schema_extra=_of_settings), AfterValidator(is_plain)
+    ] = ""
     algorithm: Algorithm = Algorithm.ES256
     header: HeaderProfile = HeaderProfile.X5C
-    token_ttl_seconds: Annotated[StrictInt, Field(ge=60, le=86_400)] = 300
+    token_ttl_seconds: Annotated[StrictInt, Field(ge=60, le=86_400, json_schema_extra=_of_settings)] = 300
     backdate_seconds: Annotated[StrictInt, Field(ge=0, le=300)] = 10
     refresh_tokens: StrictBool = True
     anonymous: StrictBool = True
     own_key: StrictBool = False
     isolated: StrictBool = False
-    aliases: Annotated[list[ServiceName], Field(max_length=MAX_ALIASES)] = []
-    name_prefix: Line = ""
+    aliases: PatchedAliases = []
+    name_prefix: PatchedLine = ""
 
 
-class NewServiceBody(ServicePatch):
+class ServicePatch(ServiceSettings, Patch):
+    """What can change of a service."""
+
+    model_config = _example({"token_ttl_seconds": 600})
+
+
+class NewServiceBody(ServiceSettings):
     """A service to register; its issuer and the life of its tokens default to the settings'."""
+
+    model_config = _example({"name": "registry.example.com", "aliases": ["registry.example.com:443"]})
 
     name: ServiceName
 
 
 class RotateBody(Body):
     """Which key to make anew; `service` empty is the shared one."""
+
+    model_config = _example({"algorithm": "ES256"})
 
     algorithm: Algorithm = Algorithm.ES256
     service: Annotated[str, Field(max_length=255)] = ""

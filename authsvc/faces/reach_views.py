@@ -2,18 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from authsvc.core.canonical import Json
 from authsvc.core.reach import Reach
-from authsvc.faces.views import Object, view_time
+from authsvc.faces.answers import ReachView, ReviewRowView
+from authsvc.faces.views import view_end
 from authsvc.operations.review_access import ReviewRow
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """What a cell must not begin with: spreadsheets take it for a formula, in either width."""
 
 
-def view_reach(reach: Reach) -> Object:
+def view_reach(reach: Reach) -> ReachView:
     """Return one way in which somebody may do something; visibility has no binding and no conditions."""
     binding = reach.binding
     return {
@@ -27,19 +27,19 @@ def view_reach(reach: Reach) -> Object:
         "repositories": ["**"] if binding is None else [str(pattern) for pattern in binding.repositories],
         "services": [] if binding is None else sorted(binding.services),
         "cidrs": [] if binding is None else [str(network) for network in binding.cidrs],
-        "not_before": None if binding is None else view_time(binding.not_before),
-        "expires_at": None if binding is None else view_time(binding.expires_at),
+        "not_before": None if binding is None else view_end(binding.not_before),
+        "expires_at": None if binding is None else view_end(binding.expires_at),
     }
 
 
-def view_review_row(row: ReviewRow) -> Object:
+def view_review_row(row: ReviewRow) -> ReviewRowView:
     """Return a row of an access review; `searched_since` is how far back no use was found (null: to the log's beginning)."""
     return {
         **view_reach(row.reach),
         "permissions": [str(permission) for permission in row.permissions],
         "state": row.state,
-        "last_used": view_time(row.last_use.time),
-        "searched_since": view_time(row.last_use.searched_since),
+        "last_used": view_end(row.last_use.time),
+        "searched_since": view_end(row.last_use.searched_since),
     }
 
 
@@ -56,12 +56,12 @@ def write_review(rows: Iterable[ReviewRow]) -> str:
     writer = csv.writer(written, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        view = view_review_row(row)
+        view: Mapping[str, object] = view_review_row(row)
         writer.writerow([_cell(view[name]) for name in COLUMNS])
     return written.getvalue()
 
 
-def _cell(value: Json) -> str:
+def _cell(value: object) -> str:
     """Return a value as a cell that is text, whatever it begins with."""
     text = "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
     cell = "" if text is None else str(text)

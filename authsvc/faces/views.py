@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant
 from authsvc.core.last_use import LastUse
 from authsvc.core.records import (
@@ -16,23 +15,42 @@ from authsvc.core.records import (
     ServiceRecord,
     UserRecord,
 )
+from authsvc.faces.answers import (
+    BindingView,
+    ExpiringView,
+    ExplainedView,
+    GroupView,
+    LastUseView,
+    MemberView,
+    ProjectView,
+    RobotView,
+    RoleView,
+    SecretView,
+    ServiceView,
+    SessionView,
+    TokenView,
+    UserView,
+)
 
-Object = dict[str, Json]
+
+def view_time(time: datetime) -> str:
+    """Return a time as text."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def view_time(time: datetime | None) -> str | None:
-    """Return a time as text, None for none."""
-    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def view_end(time: datetime | None) -> str | None:
+    """Return a time that there may not be."""
+    return None if time is None else view_time(time)
 
 
-def view_last_use(use: LastUse | None) -> Object:
+def view_last_use(use: LastUse | None) -> LastUseView:
     """Return when and from where something was last used, both null when it never was."""
     if use is None:
         return {"last_used_at": None, "last_used_address": None}
     return {"last_used_at": view_time(use.at), "last_used_address": use.address}
 
 
-def view_user(user: UserRecord) -> Object:
+def view_user(user: UserRecord) -> UserView:
     """Return a user; a password or its hash is in no answer."""
     return {
         "id": user.id,
@@ -45,17 +63,17 @@ def view_user(user: UserRecord) -> Object:
     }
 
 
-def view_group(group: GroupRecord) -> Object:
+def view_group(group: GroupRecord) -> GroupView:
     """Return a group."""
     return {"id": group.id, "name": group.name, "created_at": view_time(group.created_at)}
 
 
-def view_member(name: str) -> Object:
+def view_member(name: str) -> MemberView:
     """Return a group's member."""
     return {"name": name}
 
 
-def view_role(role: RoleRecord) -> Object:
+def view_role(role: RoleRecord) -> RoleView:
     """Return a role."""
     return {
         "name": role.name,
@@ -66,7 +84,7 @@ def view_role(role: RoleRecord) -> Object:
     }
 
 
-def view_explained(scope: str, grant: Grant) -> Object:
+def view_explained(scope: str, grant: Grant) -> ExplainedView:
     """Return the answer to one scope with the reason of each action."""
     return {
         "scope": scope,
@@ -86,7 +104,7 @@ def view_explained(scope: str, grant: Grant) -> Object:
     }
 
 
-def view_project(project: ProjectRecord) -> Object:
+def view_project(project: ProjectRecord) -> ProjectView:
     """Return a project."""
     return {
         "id": project.id,
@@ -97,7 +115,7 @@ def view_project(project: ProjectRecord) -> Object:
     }
 
 
-def view_binding(binding: BindingRecord) -> Object:
+def view_binding(binding: BindingRecord) -> BindingView:
     """Return a binding."""
     return {
         "id": binding.id,
@@ -107,14 +125,14 @@ def view_binding(binding: BindingRecord) -> Object:
         "repositories": [str(pattern) for pattern in binding.repositories],
         "services": list(binding.services),
         "cidrs": [str(network) for network in binding.cidrs],
-        "not_before": view_time(binding.not_before),
-        "expires_at": view_time(binding.expires_at),
+        "not_before": view_end(binding.not_before),
+        "expires_at": view_end(binding.expires_at),
         "comment": binding.comment,
         "created_at": view_time(binding.created_at),
     }
 
 
-def view_robot(robot: RobotRecord) -> Object:
+def view_robot(robot: RobotRecord) -> RobotView:
     """Return a robot; `subject` is the name it signs in with."""
     return {
         "id": robot.id,
@@ -128,18 +146,18 @@ def view_robot(robot: RobotRecord) -> Object:
     }
 
 
-def view_secret(secret: CredentialRecord) -> Object:
+def view_secret(secret: CredentialRecord) -> SecretView:
     """Return the public parts of a robot's secret."""
     return {
         "id": secret.id,
         "label": secret.label,
-        "expires_at": view_time(secret.expires_at),
+        "expires_at": view_end(secret.expires_at),
         "created_at": view_time(secret.created_at),
         **view_last_use(secret.last_use),
     }
 
 
-def view_token(token: CredentialRecord) -> Object:
+def view_token(token: CredentialRecord) -> TokenView:
     """Return the public parts of a personal access token."""
     return {
         **view_secret(token),
@@ -148,19 +166,19 @@ def view_token(token: CredentialRecord) -> Object:
     }
 
 
-def view_session(token: CredentialRecord) -> Object:
+def view_session(token: CredentialRecord) -> SessionView:
     """Return the public parts of a refresh token."""
     return {
         "id": token.id,
         "service": token.service,
         "client": token.client,
         "created_at": view_time(token.created_at),
-        "expires_at": view_time(token.expires_at),
+        "expires_at": view_end(token.expires_at),
         **view_last_use(token.last_use),
     }
 
 
-def view_expiring(record: ExpiringRecord) -> Object:
+def view_expiring(record: ExpiringRecord) -> ExpiringView:
     """Return something that ends soon; a binding has a role and was never used itself, a credential has a label."""
     return {
         "kind": record.kind,
@@ -174,6 +192,21 @@ def view_expiring(record: ExpiringRecord) -> Object:
     }
 
 
-def view_service(record: ServiceRecord) -> Object:
+def view_service(record: ServiceRecord) -> ServiceView:
     """Return a service."""
-    return {**record.state(), "created_at": view_time(record.created_at)}
+    service = record.service
+    return {
+        "name": service.name,
+        "issuer": service.issuer,
+        "algorithm": service.algorithm,
+        "header": service.header,
+        "token_ttl_seconds": service.token_ttl_seconds,
+        "backdate_seconds": service.backdate_seconds,
+        "refresh_tokens": service.refresh_tokens,
+        "anonymous": service.anonymous,
+        "own_key": service.own_key,
+        "isolated": service.isolated,
+        "aliases": sorted(service.aliases),
+        "name_prefix": service.name_prefix,
+        "created_at": view_time(record.created_at),
+    }

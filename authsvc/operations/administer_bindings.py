@@ -81,7 +81,9 @@ async def list_bindings(deps: Deps, actor: Actor, project: str | None, asked: As
         await _demand(read, await read_authority(deps, read, actor), "read", project)
         return await page_of(
             asked,
-            lambda after, limit: list_binding_records(read, project, after=after, limit=limit),
+            lambda after, limit: list_binding_records(
+                read, project, after=after, limit=limit, where=asked.where
+            ),
             lambda binding: binding.id,
         )
 

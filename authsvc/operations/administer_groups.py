@@ -45,7 +45,9 @@ async def list_groups(deps: Deps, actor: Actor, asked: Asked) -> Page[GroupRecor
     async with deps.database.read() as read:
         await _authority(deps, read, actor, "group:read")
         return await page_of(
-            asked, lambda after, limit: list_group_records(read, after=after, limit=limit), lambda g: g.name
+            asked,
+            lambda after, limit: list_group_records(read, after=after, limit=limit, where=asked.where),
+            lambda g: g.name,
         )
 
 
@@ -65,7 +67,9 @@ async def list_members(deps: Deps, actor: Actor, name: str, asked: Asked) -> Pag
         await _authority(deps, read, actor, "group:read")
         group = found(await find_group_record(read, name), "group")
         return await page_of(
-            asked, lambda after, limit: list_member_names(read, group, after=after, limit=limit), lambda n: n
+            asked,
+            lambda after, limit: list_member_names(read, group, after=after, limit=limit, where=asked.where),
+            lambda n: n,
         )
 
 

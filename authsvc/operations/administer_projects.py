@@ -50,17 +50,19 @@ async def list_projects(deps: Deps, actor: Actor, asked: Asked) -> Page[ProjectR
     """Return the projects that the actor may read, by name."""
     async with deps.database.read() as read:
         authority = await read_authority(deps, read, actor)
-        if authority.may("project:read", None):
-            return await page_of(
-                asked,
-                lambda after, limit: list_project_records(read, after=after, limit=limit),
-                lambda project: project.name,
-            )
-        bound = {b.project for b in authority.snapshot.bindings if b.project is not None}
-        names = sorted(name for name in bound if name > asked.after and authority.may("project:read", name))
-        shown = [await find_project_record(read, name) for name in names[: asked.limit]]
-        more = len(names) > asked.limit
-    return Page([record for record in shown if record is not None], names[asked.limit - 1] if more else None)
+        readable = None if authority.may("project:read", None) else _readable(authority)
+        return await page_of(
+            asked,
+            lambda after, limit: list_project_records(
+                read, after=after, limit=limit, where=asked.where, among=readable
+            ),
+            lambda project: project.name,
+        )
+
+
+def _readable(authority: Authority) -> list[str]:
+    bound = {b.project for b in authority.snapshot.bindings if b.project is not None}
+    return sorted(name for name in bound if authority.may("project:read", name))
 
 
 async def change_project(

@@ -69,7 +69,9 @@ async def list_robots(deps: Deps, actor: Actor, project: str | None, asked: Aske
             found(await find_project_record(read, project), "project")
         page = await page_of(
             asked,
-            lambda after, limit: list_robot_records(read, project, after=after, limit=limit),
+            lambda after, limit: list_robot_records(
+                read, project, after=after, limit=limit, where=asked.where
+            ),
             lambda robot: robot.name,
         )
         return await deps.last_uses.of_page(read, page)
@@ -154,7 +156,7 @@ async def list_robot_secrets(
         page = await page_of(
             asked,
             lambda after, limit: list_credential_records(
-                read, owner, CredentialKind.ROBOT, after=after, limit=limit
+                read, owner, CredentialKind.ROBOT, after=after, limit=limit, where=asked.where
             ),
             lambda record: record.id,
         )

@@ -50,7 +50,9 @@ async def list_roles(deps: Deps, actor: Actor, asked: Asked) -> Page[RoleRecord]
     async with deps.database.read() as read:
         await read_authority(deps, read, actor)
         return await page_of(
-            asked, lambda after, limit: list_role_records(read, after=after, limit=limit), lambda r: r.name
+            asked,
+            lambda after, limit: list_role_records(read, after=after, limit=limit, where=asked.where),
+            lambda r: r.name,
         )
 
 

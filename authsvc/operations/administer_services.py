@@ -49,7 +49,7 @@ async def list_services(deps: Deps, actor: Actor, asked: Asked) -> Page[ServiceR
         (await read_authority(deps, read, actor)).demand("service:read", SYSTEM_WIDE)
         return await page_of(
             asked,
-            lambda after, limit: list_service_records(read, after=after, limit=limit),
+            lambda after, limit: list_service_records(read, after=after, limit=limit, where=asked.where),
             lambda record: record.service.name,
         )
 

@@ -72,7 +72,9 @@ async def list_tokens(
         owner = await _owner(deps, read, actor, user, "user:read")
         page = await page_of(
             asked,
-            lambda after, limit: list_credential_records(read, owner, kind, after=after, limit=limit),
+            lambda after, limit: list_credential_records(
+                read, owner, kind, after=after, limit=limit, where=asked.where
+            ),
             lambda record: record.id,
         )
         return await deps.last_uses.of_page(read, page)

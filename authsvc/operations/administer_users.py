@@ -77,7 +77,9 @@ async def list_users(deps: Deps, actor: Actor, asked: Asked) -> Page[UserRecord]
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("user:read", SYSTEM_WIDE)
         page = await page_of(
-            asked, lambda after, limit: list_user_records(read, after=after, limit=limit), lambda u: u.name
+            asked,
+            lambda after, limit: list_user_records(read, after=after, limit=limit, where=asked.where),
+            lambda u: u.name,
         )
         return await deps.last_uses.of_page(read, page)
 

@@ -1,5 +1,7 @@
 """What a registry needs to verify a service's tokens: public halves of the keys that are published or active."""
 
+from datetime import UTC, datetime
+
 from authsvc.adapters.keys.export import bundle_pem, jwks
 from authsvc.adapters.keys.signing import SigningKey
 from authsvc.adapters.postgres.services import list_key_records
@@ -9,6 +11,7 @@ from authsvc.core.records import KeyRecord, KeyState
 from authsvc.core.service import Service
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.deps import Deps
+from authsvc.operations.page import Asked, Page
 from authsvc.operations.register_keys import label_of
 
 
@@ -55,10 +58,16 @@ async def list_keys(deps: Deps) -> list[dict[str, Json]]:
         return [view_key(record) for record in await list_key_records(read)]
 
 
-async def demand_to_read_keys(deps: Deps, actor: Actor) -> None:
-    """Raise ForbiddenError unless the actor may read keys."""
+async def page_keys(deps: Deps, actor: Actor, asked: Asked) -> Page[dict[str, Json]]:
+    """Return a page of the public facts of keys, oldest first; they are a handful, and none is ever deleted."""
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("key:read", SYSTEM_WIDE)
+        views = [view_key(record) for record in await list_key_records(read)]
+    ids = [view["id"] for view in views]
+    rest = views[ids.index(asked.after) + 1 if asked.after in ids else 0 :]
+    found = [view for view in rest if all(view[field] == value for field, value in asked.where.items())]
+    shown = found[: asked.limit]
+    return Page(shown, str(shown[-1]["id"]) if len(found) > asked.limit else None)
 
 
 def view_key(record: KeyRecord) -> dict[str, Json]:
@@ -68,6 +77,10 @@ def view_key(record: KeyRecord) -> dict[str, Json]:
         "algorithm": record.algorithm,
         "service": record.label or None,
         "state": record.stage,
-        "created_at": record.created_at.isoformat(),
-        "not_after": record.not_after.isoformat(),
+        "created_at": _time(record.created_at),
+        "not_after": _time(record.not_after),
     }
+
+
+def _time(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
 """Pages of lists: keyset, so that writers never make a reader skip or repeat."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from authsvc.core.errors import Fault, InvalidInputError, NotFoundError, StaleVersionError
@@ -13,10 +13,11 @@ MAX_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which page: what comes after the key `after`, `limit` things at most."""
+    """Which page: what comes after the key `after`, `limit` things at most, of those whose fields are as `where` says."""
 
     after: str = ""
     limit: int = 50
+    where: Mapping[str, str | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_LIMIT:

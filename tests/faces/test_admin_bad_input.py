@@ -39,7 +39,7 @@ async def post(world: World, path: str, content: bytes, kind: str = "application
     [
         (b"{bad", 400), (b"\xff\xfe", 400), (b'{"name":', 400), (b"[" * 100_000, 400), (b'{"a":' * 40_000, 400),
         (b'{"name": ' + b"9" * 5000 + b"}", 400), (b"{'name': 'x'}", 400),
-        (b"", 422), (b"[]", 422), (b"null", 422), (b'"x"', 422), (b"{}", 422), (b'{"name":NaN}', 422),
+        (b"", 422), (b"[]", 422), (b"null", 422), (b'"x"', 422), (b"{}", 422), (b'{"name":NaN}', 400),
         (b'{"name":"x","description":"' + b"x" * 300_000 + b'"}', 413), (b" " * 262_145, 413),
     ],
     ids=lambda value: str(value)[:20],

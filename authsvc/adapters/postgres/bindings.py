@@ -3,9 +3,10 @@
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Select, case, delete, func, insert, select, update
+from sqlalchemy import Select, case, delete, func, insert, or_, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, equals, narrow
 from authsvc.adapters.postgres.tables import bindings, group_members, groups, projects, robots, roles, users
 from authsvc.core.event import Kind
 from authsvc.core.names import user_key
@@ -13,6 +14,13 @@ from authsvc.core.records import BindingRecord, Subject
 from authsvc.core.repository import Pattern
 
 _SUBJECT_COLUMNS = {"user": bindings.c.user_id, "group": bindings.c.group_id, "robot": bindings.c.robot_id}
+_CONDITIONS: Conditions = {
+    "role": equals(bindings.c.role),
+    "subject": lambda name: or_(
+        users.c.name_key == user_key(name), groups.c.name == name, robots.c.subject == name
+    ),
+    "subject_kind": lambda kind: _SUBJECT_COLUMNS[kind].is_not(None),
+}
 
 
 async def insert_binding(change: Change, record: BindingRecord) -> None:
@@ -53,10 +61,11 @@ async def find_binding_record(read: Read, project: str | None, id_: str) -> Bind
 
 
 async def list_binding_records(
-    read: Read, project: str | None, *, after: str, limit: int
+    read: Read, project: str | None, *, after: str, limit: int, where: Where = EVERYTHING
 ) -> list[BindingRecord]:
     """Return the bindings on a project, or on the system (None), by id, from after `after` on."""
-    statement = _select(project).where(bindings.c.id > after).order_by(bindings.c.id).limit(limit)
+    statement = narrow(_select(project), _CONDITIONS, where)
+    statement = statement.where(bindings.c.id > after).order_by(bindings.c.id).limit(limit)
     return [_record(row) for row in await read.rows(statement)]
 
 

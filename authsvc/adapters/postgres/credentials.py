@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, not_, or_, select
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, equals, narrow
 from authsvc.adapters.postgres.tables import credentials, robots, users
 from authsvc.core.credential import CredentialKind
 from authsvc.core.event import Kind
@@ -19,6 +20,11 @@ _COLUMNS = (
     _C.id, _C.kind, _C.digest, _C.label, _C.slot, _C.limits, _C.cidrs, _C.parent_id, _C.owner_version, _C.service,
     _C.client, _C.expires_at, _C.created_at,
 )  # fmt: skip
+_CONDITIONS: Conditions = {
+    "label": equals(_C.label),
+    "service": equals(_C.service),
+    "client": equals(_C.client),
+}
 
 
 async def insert_credential(change: Change, record: CredentialRecord) -> None:
@@ -59,10 +65,11 @@ async def find_credential_record(
 
 
 async def list_credential_records(
-    read: Read, owner: Principal, kind: CredentialKind, *, after: str, limit: int
+    read: Read, owner: Principal, kind: CredentialKind, *, after: str, limit: int, where: Where = EVERYTHING
 ) -> list[CredentialRecord]:
     """Return an owner's credentials of one kind by id, from after `after` on."""
-    statement = _select(owner, kind).where(credentials.c.id > after).order_by(credentials.c.id).limit(limit)
+    statement = narrow(_select(owner, kind), _CONDITIONS, where)
+    statement = statement.where(credentials.c.id > after).order_by(credentials.c.id).limit(limit)
     return [_record(row, owner) for row in await read.rows(statement)]
 
 

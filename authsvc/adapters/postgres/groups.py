@@ -5,10 +5,18 @@ from typing import Any
 from sqlalchemy import Select, delete, insert, select
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import group_members, groups, users
 from authsvc.core.canonical import Json
 from authsvc.core.event import Kind, Thing
+from authsvc.core.names import user_key
 from authsvc.core.records import GroupRecord, UserRecord
+
+_CONDITIONS: Conditions = {"name": equals(groups.c.name), "q": begins(groups.c.name)}
+_MEMBER_CONDITIONS: Conditions = {
+    "name": lambda name: users.c.name_key == user_key(name),
+    "q": lambda text: begins(users.c.name_key)(user_key(text)),
+}
 
 
 async def insert_group(change: Change, record: GroupRecord) -> None:
@@ -46,9 +54,12 @@ async def find_group_record(read: Read, name: str) -> GroupRecord | None:
     return None if row is None else GroupRecord(*row)
 
 
-async def list_group_records(read: Read, *, after: str, limit: int) -> list[GroupRecord]:
+async def list_group_records(
+    read: Read, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[GroupRecord]:
     """Return groups by name, from after `after` on."""
-    rows = await read.rows(_select().where(groups.c.name > after).order_by(groups.c.name).limit(limit))
+    statement = narrow(_select(), _CONDITIONS, where)
+    rows = await read.rows(statement.where(groups.c.name > after).order_by(groups.c.name).limit(limit))
     return [GroupRecord(*row) for row in rows]
 
 
@@ -58,7 +69,9 @@ async def is_member(read: Read, group: GroupRecord, user: UserRecord) -> bool:
     return await read.row(select(c.user_id).where(c.group_id == group.id, c.user_id == user.id)) is not None
 
 
-async def list_member_names(read: Read, group: GroupRecord, *, after: str, limit: int) -> list[str]:
+async def list_member_names(
+    read: Read, group: GroupRecord, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[str]:
     """Return the names of a group's members, in order, from after `after` on."""
     statement = (
         select(users.c.name)
@@ -67,7 +80,7 @@ async def list_member_names(read: Read, group: GroupRecord, *, after: str, limit
         .order_by(users.c.name)
         .limit(limit)
     )
-    return [row[0] for row in await read.rows(statement)]
+    return [row[0] for row in await read.rows(narrow(statement, _MEMBER_CONDITIONS, where))]
 
 
 def _select() -> Select[Any]:

@@ -1,14 +1,27 @@
 """Projects and robots as stored."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Select, delete, insert, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import projects, robots
 from authsvc.core.event import Kind
 from authsvc.core.principal import Visibility
 from authsvc.core.records import ProjectRecord, RobotRecord
+
+_PROJECT_CONDITIONS: Conditions = {
+    "name": equals(projects.c.name),
+    "q": begins(projects.c.name),
+    "visibility": equals(projects.c.visibility),
+}
+_ROBOT_CONDITIONS: Conditions = {
+    "name": equals(robots.c.name),
+    "q": begins(robots.c.name),
+    "disabled": equals(robots.c.disabled),
+}
 
 
 async def insert_project(change: Change, record: ProjectRecord) -> None:
@@ -45,9 +58,19 @@ async def find_project_record(read: Read, name: str) -> ProjectRecord | None:
     return None if row is None else _project(row)
 
 
-async def list_project_records(read: Read, *, after: str, limit: int) -> list[ProjectRecord]:
-    """Return projects by name, from after `after` on."""
-    statement = _select_projects().where(projects.c.name > after).order_by(projects.c.name).limit(limit)
+async def list_project_records(
+    read: Read,
+    *,
+    after: str,
+    limit: int,
+    where: Where = EVERYTHING,
+    among: Collection[str] | None = None,
+) -> list[ProjectRecord]:
+    """Return projects by name, from after `after` on; `among` are the names that come into question, None for all."""
+    statement = narrow(_select_projects(), _PROJECT_CONDITIONS, where)
+    if among is not None:
+        statement = statement.where(projects.c.name.in_(among))
+    statement = statement.where(projects.c.name > after).order_by(projects.c.name).limit(limit)
     return [_project(row) for row in await read.rows(statement)]
 
 
@@ -88,9 +111,12 @@ async def find_robot_record(read: Read, project: str | None, name: str) -> Robot
     return None if row is None else _robot(row)
 
 
-async def list_robot_records(read: Read, project: str | None, *, after: str, limit: int) -> list[RobotRecord]:
+async def list_robot_records(
+    read: Read, project: str | None, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[RobotRecord]:
     """Return the robots of a project, or of the system (None), by name, from after `after` on."""
-    statement = _select_robots(project).where(robots.c.name > after).order_by(robots.c.name).limit(limit)
+    statement = narrow(_select_robots(project), _ROBOT_CONDITIONS, where)
+    statement = statement.where(robots.c.name > after).order_by(robots.c.name).limit(limit)
     return [_robot(row) for row in await read.rows(statement)]
 
 

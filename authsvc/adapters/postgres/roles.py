@@ -5,10 +5,17 @@ from typing import Any
 from sqlalchemy import Select, delete, insert, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import roles
 from authsvc.core.event import Kind
 from authsvc.core.permission import Permission
 from authsvc.core.records import RoleRecord
+
+_CONDITIONS: Conditions = {
+    "name": equals(roles.c.name),
+    "q": begins(roles.c.name),
+    "built_in": equals(roles.c.built_in),
+}
 
 
 async def insert_role(change: Change, record: RoleRecord) -> None:
@@ -49,9 +56,12 @@ async def find_role_record(read: Read, name: str) -> RoleRecord | None:
     return None if row is None else _record(row)
 
 
-async def list_role_records(read: Read, *, after: str, limit: int) -> list[RoleRecord]:
+async def list_role_records(
+    read: Read, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[RoleRecord]:
     """Return roles by name, from after `after` on."""
-    rows = await read.rows(_select().where(roles.c.name > after).order_by(roles.c.name).limit(limit))
+    statement = narrow(_select(), _CONDITIONS, where)
+    rows = await read.rows(statement.where(roles.c.name > after).order_by(roles.c.name).limit(limit))
     return [_record(row) for row in rows]
 
 

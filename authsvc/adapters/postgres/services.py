@@ -6,10 +6,18 @@ from typing import Any
 from sqlalchemy import ARRAY, Executable, Select, Text, cast, delete, func, insert, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import credentials, service_names, services, signing_keys
 from authsvc.core.event import Kind, Thing
 from authsvc.core.records import KeyRecord, KeyState, ServiceRecord
 from authsvc.core.service import Algorithm, HeaderProfile, Service
+
+_CONDITIONS: Conditions = {
+    "name": equals(services.c.name),
+    "q": begins(services.c.name),
+    "algorithm": equals(services.c.algorithm),
+    "header": equals(services.c.header),
+}
 
 
 async def insert_service(change: Change, record: ServiceRecord) -> None:
@@ -64,9 +72,12 @@ async def find_service_record(read: Read, name: str) -> ServiceRecord | None:
     return None if row is None else _record(row)
 
 
-async def list_service_records(read: Read, *, after: str, limit: int) -> list[ServiceRecord]:
+async def list_service_records(
+    read: Read, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[ServiceRecord]:
     """Return services by name, from after `after` on."""
-    statement = _select().where(services.c.name > after).order_by(services.c.name).limit(limit)
+    statement = narrow(_select(), _CONDITIONS, where)
+    statement = statement.where(services.c.name > after).order_by(services.c.name).limit(limit)
     return [_record(row) for row in await read.rows(statement)]
 
 

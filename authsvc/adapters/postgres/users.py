@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Select, delete, insert, select, update
 
 from authsvc.adapters.postgres.database import Change, Read
+from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import users
 from authsvc.core.canonical import Json
 from authsvc.core.event import Kind
@@ -15,6 +16,12 @@ _COLUMNS = (
     users.c.id, users.c.name, users.c.created_at, users.c.email, users.c.display_name, users.c.disabled,
     users.c.credential_version, users.c.version, users.c.password_hash,
 )  # fmt: skip
+_CONDITIONS: Conditions = {
+    "name": lambda name: users.c.name_key == user_key(name),
+    "q": lambda text: begins(users.c.name_key)(user_key(text)),
+    "email": equals(users.c.email),
+    "disabled": equals(users.c.disabled),
+}
 
 
 async def insert_user(change: Change, record: UserRecord) -> None:
@@ -75,9 +82,12 @@ async def find_user_record(read: Read, name: str) -> UserRecord | None:
     return None if row is None else _record(row)
 
 
-async def list_user_records(read: Read, *, after: str, limit: int) -> list[UserRecord]:
+async def list_user_records(
+    read: Read, *, after: str, limit: int, where: Where = EVERYTHING
+) -> list[UserRecord]:
     """Return users by name, from after `after` on."""
-    rows = await read.rows(_select().where(users.c.name > after).order_by(users.c.name).limit(limit))
+    statement = narrow(_select(), _CONDITIONS, where)
+    rows = await read.rows(statement.where(users.c.name > after).order_by(users.c.name).limit(limit))
     return [_record(row) for row in rows]
 
 

@@ -22,6 +22,8 @@ from authsvc.core.errors import (
 )
 from authsvc.core.principal import Network
 from authsvc.faces.admin import audit, audit_proof, expiring, groups, projects, services, users, why
+from authsvc.faces.admin.document import TAGS, describe_api
+from authsvc.faces.admin.strict_route import UnreadableError
 from authsvc.faces.http import Receive, Scope, Send, answer, header
 from authsvc.faces.problems import BY_STATUS, INTERNAL, MEDIA_TYPE, Problem, describe, problem_of
 
@@ -42,6 +44,8 @@ def make_admin(
         title="authsvc",
         version="1",
         openapi_url=f"{PREFIX}/openapi.json",
+        openapi_tags=TAGS,
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -64,6 +68,7 @@ def make_admin(
     app.add_exception_handler(Exception, _answer_unknown)
     app.add_middleware(BodyLimit)
     app.add_middleware(Deadline)
+    app.openapi = lambda: describe_api(app)  # type: ignore[method-assign]  # the framework's own way to say more
     return app
 
 
@@ -180,6 +185,8 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
         raise error
     problem = BY_STATUS.get(error.status_code, INTERNAL)
     headers = dict(_HEADERS)
+    if isinstance(error, UnreadableError):
+        return _problem(problem, error.detail, error.faults, headers)
     if problem is BY_STATUS[405]:
         headers["allow"] = ", ".join(sorted(_allowed(request)))
     if not request.url.path.startswith(PREFIX):

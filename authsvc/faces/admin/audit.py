@@ -8,12 +8,13 @@ from fastapi.responses import JSONResponse
 from authsvc.core.errors import Fault, InvalidInputError
 from authsvc.core.search import PARAMETERS, Filter, parse_filter
 from authsvc.faces.admin.exchange import ActorDep, AskedDep, DepsDep, answer_one, answer_page
+from authsvc.faces.admin.strict_route import StrictRoute
 from authsvc.operations.page import Asked, Page
 from authsvc.operations.query_audit import Found, Search, get_event, query_audit
 
 MAX_SEQ = 2**53
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(tags=["audit"], route_class=StrictRoute)
 
 
 def filter_of(
@@ -62,7 +63,7 @@ def _after_of(asked: Asked) -> int | None:
     return int(asked.after) if asked.after else None
 
 
-@router.get("/audit", dependencies=[only(*PARAMETERS, "order", "limit", "cursor")])
+@router.get("/audit", dependencies=[only(*PARAMETERS, "order", "limit", "cursor")], name="query_audit")
 async def query(
     request: Request,
     deps: DepsDep,
@@ -78,7 +79,7 @@ async def query(
     return answer_page(request, Page(page.items, after), Found.describe)
 
 
-@router.get("/audit/{seq}", dependencies=[only()])
+@router.get("/audit/{seq}", dependencies=[only()], name="read_event")
 async def get(deps: DepsDep, actor: ActorDep, seq: SeqPath) -> JSONResponse:
     """Read one event; `entry` is the text whose bytes were hashed."""
     event = await get_event(deps, actor, seq)

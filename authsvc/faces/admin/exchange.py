@@ -5,17 +5,17 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, TypeVar
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from authsvc.core.canonical import Json
 from authsvc.core.credential import CredentialKind
 from authsvc.core.errors import Fault, InvalidInputError, NotFoundError
 from authsvc.core.presented import BareSecret, NothingPresented, Presented, Unreadable
+from authsvc.faces.admin.queries import PageQuery
 from authsvc.faces.http import addresses_of, agent_of, read_authorization, read_basic
 from authsvc.operations.act import Actor, identify
 from authsvc.operations.deps import Deps
@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _BEARER_KINDS = frozenset({CredentialKind.PERSONAL, CredentialKind.ROBOT})
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _TAG_BYTES = 6
+_PAGING = frozenset({"limit", "cursor"})
 _VERSION = re.compile("[0-9]{1,18}")
 
 
@@ -57,15 +58,15 @@ def _presented(authorization: tuple[str, str] | None) -> Presented:
             return Unreadable()
 
 
-def asked_of(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=200, description="How many things at most.")] = 50,
-    cursor: Annotated[
-        str | None, Query(max_length=1024, description="The page before's `next_cursor`.")
-    ] = None,
-) -> Asked:
-    """Return which page is asked for."""
-    return Asked("" if cursor is None else _read_cursor(request, cursor), limit)
+def asked_of(request: Request, query: PageQuery) -> Asked:
+    """Return which page of a list is asked for, and of which of its things."""
+    where = {field: value for field, value in query if field not in _PAGING and value is not None}
+    return Asked("" if query.cursor is None else _read_cursor(request, query.cursor), query.limit, where)
+
+
+def asked_page_of(request: Request, query: Annotated[PageQuery, Query()]) -> Asked:
+    """Return which page is asked for of a list that has no filters, or reads them itself."""
+    return asked_of(request, query)
 
 
 def versions_of(
@@ -82,14 +83,23 @@ def versions_of(
 
 ActorDep = Annotated[Actor, Depends(actor_of)]
 DepsDep = Annotated[Deps, Depends(deps_of)]
-AskedDep = Annotated[Asked, Depends(asked_of)]
+AskedDep = Annotated[Asked, Depends(asked_page_of)]
 VersionsDep = Annotated[Versions, Depends(versions_of)]
 
 
-def answer_one(body: dict[str, Json], *, version: int | None = None, status: int = 200) -> JSONResponse:
+def answer_one(body: Mapping[str, object], *, version: int | None = None, status: int = 200) -> JSONResponse:
     """Return one thing, with its version as a strong ETag."""
     headers = _HEADERS if version is None else {**_HEADERS, "etag": f'"{version}"'}
     return JSONResponse(body, status, headers)
+
+
+def answer_created(
+    request: Request, key: str, body: Mapping[str, object], *, version: int = 1
+) -> JSONResponse:
+    """Return what a list has a new one of, and where it is (RFC 9110 section 10.2.2)."""
+    answer = answer_one(body, version=version, status=201)
+    answer.headers["location"] = f"{quote(request.url.path)}/{quote(key)}"
+    return answer
 
 
 def answer_nothing() -> Response:
@@ -97,7 +107,7 @@ def answer_nothing() -> Response:
     return Response(status_code=204, headers=_HEADERS)
 
 
-def answer_page(request: Request, page: Page[_T], view: Callable[[_T], dict[str, Json]]) -> JSONResponse:
+def answer_page(request: Request, page: Page[_T], view: Callable[[_T], Mapping[str, object]]) -> JSONResponse:
     """Return a page with the cursor of the next, in the body and as a `Link` (RFC 8288)."""
     body: dict[str, object] = {"items": [view(item) for item in page.items], "next_cursor": None}
     headers = dict(_HEADERS)
@@ -127,5 +137,6 @@ def _read_cursor(request: Request, cursor: str) -> str:
 
 
 def _tag(request: Request, data: bytes) -> bytes:
-    secret = deps_of(request).digest.digest(request.url.path, purpose="cursor")
+    filters = sorted(pair for pair in request.query_params.items() if pair[0] not in _PAGING)
+    secret = deps_of(request).digest.digest(f"{request.url.path}?{urlencode(filters)}", purpose="cursor")
     return hashlib.blake2s(data, key=secret, digest_size=_TAG_BYTES).digest()

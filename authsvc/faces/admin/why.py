@@ -2,23 +2,27 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from authsvc.faces.admin.exchange import ActorDep, AskedDep, DepsDep, answer_one, answer_page
-from authsvc.faces.models import ExplainBody, IpAddress, Line, Time
+from authsvc.faces.admin.paths import ProjectName
+from authsvc.faces.admin.strict_route import StrictRoute
+from authsvc.faces.answers import GrantsView, PageView, ReachView, ReviewRowView
+from authsvc.faces.fields import IpAddress, Line, Time
+from authsvc.faces.models import ExplainBody
 from authsvc.faces.reach_views import view_reach, view_review_row, write_review
 from authsvc.faces.views import view_explained
 from authsvc.operations.explain import Question, explain
 from authsvc.operations.review_access import review_access, review_all_access
 from authsvc.operations.who_can import Sought, who_can
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 _CSV = "text/csv"
 
 
-@router.post("/explain", tags=["explain"])
+@router.post("/explain", response_model=GrantsView, responses={404: {}}, tags=["explain"])
 async def explain_scopes(deps: DepsDep, actor: ActorDep, body: ExplainBody) -> JSONResponse:
     """Say what a token request would be granted and refused, and why.
 
@@ -29,7 +33,7 @@ async def explain_scopes(deps: DepsDep, actor: ActorDep, body: ExplainBody) -> J
     return answer_one({"grants": [view_explained(answer.scope, answer.grant) for answer in answers]})
 
 
-@router.get("/who-can", tags=["explain"])
+@router.get("/who-can", response_model=PageView[ReachView], tags=["explain"])
 async def list_who_can(
     request: Request,
     deps: DepsDep,
@@ -50,13 +54,13 @@ async def list_who_can(
     return answer_page(request, await who_can(deps, actor, sought, asked), view_reach)
 
 
-@router.get("/projects/{project}/access-review", tags=["explain"], response_model=None)
+@router.get("/projects/{project}/access-review", tags=["explain"], response_model=PageView[ReviewRowView])
 async def review_project_access(
     request: Request,
     deps: DepsDep,
     actor: ActorDep,
     asked: AskedDep,
-    project: Annotated[str, Path(max_length=128)],
+    project: ProjectName,
     format: Annotated[  # noqa: A002 - the parameter's name
         Literal["json", "csv"] | None, Query(description="Default: what `Accept` says, else json.")
     ] = None,

@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from authsvc.core.canonical import Json
-
 _T = TypeVar("_T")
 
 _FOLDING = frozenset(
@@ -43,7 +41,7 @@ def say(text: str) -> None:
 
 
 def show(
-    rows: Sequence[Mapping[str, Json]], form: Form, columns: Sequence[str] = (), *, empty: str = "nothing"
+    rows: Sequence[Mapping[str, object]], form: Form, columns: Sequence[str] = (), *, empty: str = "nothing"
 ) -> None:
     """Print things of one kind: a table of `columns` (all by default), or one JSON array; `empty` says what to do next."""
     if form is Form.JSON:
@@ -56,7 +54,7 @@ def show(
 
 def show_list(
     found: tuple[Sequence[_T], bool],
-    view: Callable[[_T], Mapping[str, Json]],
+    view: Callable[[_T], Mapping[str, object]],
     columns: Sequence[str],
     form: Form,
     *,
@@ -69,7 +67,7 @@ def show_list(
         typer.echo("authsvc: there are more: raise --limit, or leave it out", err=True)
 
 
-def show_one(thing: Mapping[str, Json], form: Form) -> None:
+def show_one(thing: Mapping[str, object], form: Form) -> None:
     """Print one thing: its members below one another, or the JSON object that the API answers."""
     if form is Form.JSON:
         typer.echo(json.dumps(thing, ensure_ascii=False, indent=2))
@@ -79,14 +77,14 @@ def show_one(thing: Mapping[str, Json], form: Form) -> None:
         typer.echo(f"{name.ljust(width)}  {_cell(value)}")
 
 
-def show_secret(thing: Mapping[str, Json], form: Form) -> None:
+def show_secret(thing: Mapping[str, object], form: Form) -> None:
     """Print a new credential, with its secret."""
     show_one(thing, form)
     if form is Form.TABLE:
         typer.echo("authsvc: this is the only time that its text is shown: keep it now", err=True)
 
 
-def _print(columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> None:
+def _print(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     cells = [[_cell(row.get(name)) for name in columns] for row in rows]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
     least = 0
@@ -102,7 +100,7 @@ def _print(columns: Sequence[str], rows: Sequence[Mapping[str, Json]]) -> None:
     console.print(table)
 
 
-def _cell(value: Json) -> str:
+def _cell(value: object) -> str:
     match value:
         case None | "" | [] | ():
             return "-"
