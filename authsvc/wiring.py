@@ -15,6 +15,8 @@ import psycopg
 
 from authsvc.adapters import http_server
 from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
+from authsvc.adapters.kept_checkpoints import KeptCheckpoints
+from authsvc.adapters.keys.audit_key import verify as verify_signature
 from authsvc.adapters.keys.folder import KeyFolder, KeySet
 from authsvc.adapters.keys.ring import KeyRing
 from authsvc.adapters.logs import configure_logs
@@ -27,6 +29,7 @@ from authsvc.adapters.metrics import (
     observe_token,
 )
 from authsvc.adapters.passwords import PasswordHasher
+from authsvc.adapters.postgres.custody import Custody, check_marks
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.log import Epoch, Seal, open_epoch
@@ -36,9 +39,11 @@ from authsvc.adapters.postgres.selftest import check_database, ensure_partitions
 from authsvc.config import Settings
 from authsvc.core.credential import SECRET_ALPHABET, SECRET_LENGTH
 from authsvc.core.errors import StartupError
+from authsvc.core.mark import Mark
 from authsvc.core.note import Checkpoint, VerifierKey, sign_note
 from authsvc.core.service import Algorithm
 from authsvc.operations.deps import Deps
+from authsvc.operations.recover_audit import Recovery
 
 __all__ = ["METRICS_TYPE", "configure_logs", "exposition", "observe_token", "upgrade"]
 
@@ -107,6 +112,31 @@ def make_seal(keys: KeySet) -> Seal:
     return seal
 
 
+def keep_checkpoints(settings: Settings, keys: KeySet) -> KeptCheckpoints:
+    """Return the checkpoints outside Postgres: in DATA_DIR, and the mark in KEYS_DIR too where that is another place."""
+    data, folder = settings.data_dir.absolute(), settings.keys_path.absolute()
+    public = keys.audit.public_bytes
+    return KeptCheckpoints(
+        data / "audit",
+        None if folder.is_relative_to(data) else folder / "audit.checkpoint",
+        lambda note: Mark.read(note, public=public, verify=verify_signature),
+    )
+
+
+def open_recovery(settings: Settings) -> Recovery:
+    """Return what `audit recover` works with."""
+    _, keys = load_keys(settings, create=False)
+    return Recovery(
+        kept=keep_checkpoints(settings, keys),
+        owner_url=lambda: owner_url(settings),
+        embedded=settings.data_dir if settings.is_embedded else None,
+        public=keys.audit.public_bytes,
+        seal=make_seal(keys),
+        now=now,
+        new_nonce=new_nonce,
+    )
+
+
 @asynccontextmanager
 async def open_deps(
     settings: Settings,
@@ -123,17 +153,21 @@ async def open_deps(
     url = application_url(settings)
     folder, keys = load_keys(settings, create=create_keys)
     seal = make_seal(keys)
-    epoch = await _check(url, keys, durable=durable, is_embedded=settings.is_embedded)
+    kept = keep_checkpoints(settings, keys)
+    epoch = await _check(url, keys, kept.marks(), durable=durable, is_embedded=settings.is_embedded)
+    custody = Custody(epoch)
     hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
-    async with Database(url, epoch=epoch, seal=seal, now=clock, new_nonce=new_nonce) as database:
-        journal = Journal(database.connect, epoch=epoch, seal=seal, observe=observe_batch)
+    async with Database(url, custody=custody, seal=seal, now=clock, new_nonce=new_nonce) as database:
+        journal = Journal(database.connect, custody=custody, seal=seal, observe=observe_batch)
         running = {asyncio.create_task(journal.run()), asyncio.create_task(_watch_queues(journal, hasher))}
         try:
             yield Deps(
                 database=database,
                 memory=PolicyMemory(database.hot_read),
                 journal=journal,
+                custody=custody,
+                kept=kept,
                 keys=KeyRing(folder, keys),
                 digest=keys.digest,
                 hasher=hasher,
@@ -161,7 +195,7 @@ async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
         await asyncio.sleep(1)
 
 
-async def _check(url: str, keys: KeySet, *, durable: bool, is_embedded: bool) -> Epoch:
+async def _check(url: str, keys: KeySet, marks: list[Mark], *, durable: bool, is_embedded: bool) -> Epoch:
     try:
         connection = await psycopg.AsyncConnection.connect(
             url, autocommit=True, connect_timeout=CONNECT_SECONDS
@@ -176,6 +210,7 @@ async def _check(url: str, keys: KeySet, *, durable: bool, is_embedded: bool) ->
         await check_migrated(connection)
         await ensure_partitions(connection)
         await check_database(connection, durable=durable)
+        await check_marks(connection, marks)
         return await open_epoch(connection, public=keys.audit.public_bytes, name=f"authsvc-{new_id()[:8]}")
     finally:
         await connection.close()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from fastapi import FastAPI
 
 from authsvc.adapters.http_server import run_worker
+from authsvc.adapters.postgres.custody import Custody
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.log import Epoch
@@ -38,7 +39,7 @@ class Acknowledging(Journal):
 
     def __init__(self, database: Database) -> None:
         super().__init__(
-            database.connect, epoch=Epoch(1, "bench"), seal=lambda _: "", observe=lambda *_: None
+            database.connect, custody=Custody(Epoch(1, "bench")), seal=lambda _: "", observe=lambda *_: None
         )
         self._next = 0
 

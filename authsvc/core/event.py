@@ -70,6 +70,8 @@ class Kind(StrEnum):
     KEY_CHANGED = "key.changed"
     KEY_RETIRED = "key.retired"
     AUDIT_QUERIED = "audit.queried"
+    AUDIT_PRUNED = "audit.pruned"
+    AUDIT_RECOVERED = "audit.recovered"
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPED = "service.stopped"
 

@@ -11,6 +11,7 @@ async def check_ready(deps: Deps) -> dict[str, int]:
     Raises UnavailableError saying what is missing. It reads the database and looks for the key in use; it writes nothing, so that
     a monitor does not fill the log.
     """
+    deps.custody.demand()
     revision = await deps.memory.refresh()
     known = await deps.memory.active_key(Algorithm.ES256, "")
     state = {"revision": revision, "journal_waiting": deps.journal.waiting}

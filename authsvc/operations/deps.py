@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from authsvc.adapters.kept_checkpoints import KeptCheckpoints
 from authsvc.adapters.keys.digest import SecretDigest
 from authsvc.adapters.keys.ring import KeyRing
 from authsvc.adapters.passwords import PasswordHasher
+from authsvc.adapters.postgres.custody import Custody
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.memory import PolicyMemory
@@ -26,6 +28,8 @@ class Deps:
     database: Database
     memory: PolicyMemory
     journal: Journal
+    custody: Custody
+    kept: KeptCheckpoints
     keys: KeyRing
     digest: SecretDigest
     hasher: PasswordHasher

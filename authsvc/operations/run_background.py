@@ -1,4 +1,4 @@
-"""What a worker does beside requests: start and stop in the log, throttled attempts as numbers, last uses, and cleaning."""
+"""What a worker does beside requests: start and stop in the log, custody, what was throttled, last uses, and cleaning."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,8 +13,10 @@ from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
 from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.note import NoteError
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps
+from authsvc.operations.keep_custody import keep_custody, look
 
 FLUSH_SECONDS = 60
 WRITE_SECONDS = 5
@@ -45,6 +47,7 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
         asyncio.create_task(_go_round(deps)),
         asyncio.create_task(_write_last_uses(deps)),
         asyncio.create_task(_fill_tiles(deps)),
+        asyncio.create_task(keep_custody(deps)),
     }
     try:
         yield
@@ -53,11 +56,12 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
             each.cancel()
         await asyncio.wait(rounds)
         stopped = Event(Kind.SERVICE_STOPPED, deps.now(), deps.new_nonce(), by, body=about)
-        with suppress(AuthsvcError, TimeoutError):
+        with suppress(AuthsvcError, NoteError, OSError):  # a TimeoutError among the last
             async with asyncio.timeout(2):
                 await deps.last_uses.write(deps.database)
                 await flush_throttled(deps)
                 await deps.journal.record(stopped, revision=None)
+                await look(deps)
 
 
 async def flush_throttled(deps: Deps) -> None:

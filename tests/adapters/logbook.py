@@ -13,9 +13,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 
 from authsvc.adapters.keys.folder import KeyFolder
+from authsvc.adapters.postgres.custody import Custody
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.journal import Journal
-from authsvc.adapters.postgres.log import Connection, Epoch, Seal, open_epoch
+from authsvc.adapters.postgres.log import Connection, Seal, open_epoch
 from authsvc.adapters.postgres.tables import groups
 from authsvc.core.errors import UnavailableError
 from authsvc.core.event import Event, Kind, Outcome, Requester, Thing
@@ -40,7 +41,7 @@ class Logbook:
 
     url: str
     superuser_url: str
-    epoch: Epoch
+    custody: Custody
     seal: Seal
     public: bytes
     batches: list[int] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Logbook:
         """Run a journal."""
         made = Journal(
             connect or self.connect,
-            epoch=self.epoch,
+            custody=self.custody,
             seal=self.seal,
             observe=lambda size, _: self.batches.append(size),
         )
@@ -77,7 +78,7 @@ class Logbook:
     async def database(self, url: str | None = None) -> AsyncIterator[Database]:
         """Open a Database."""
         async with Database(
-            url or self.url, epoch=self.epoch, seal=self.seal, now=lambda: datetime.now(UTC),
+            url or self.url, custody=self.custody, seal=self.seal, now=lambda: datetime.now(UTC),
             new_nonce=new_nonce,
         ) as database:  # fmt: skip
             yield database
@@ -116,7 +117,7 @@ async def open_logbook(url: str, superuser_url: str, keys: Path) -> Logbook:
     connection = await psycopg.AsyncConnection.connect(url, autocommit=True)
     async with connection:
         epoch = await open_epoch(connection, public=loaded.audit.public_bytes, name="test")
-    return Logbook(url, superuser_url, epoch, make_seal(loaded), loaded.audit.public_bytes)
+    return Logbook(url, superuser_url, Custody(epoch), make_seal(loaded), loaded.audit.public_bytes)
 
 
 async def record(journal: Journal, event: Event, *, revision: int | None = None) -> Recorded | Stale | None:

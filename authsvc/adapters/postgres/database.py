@@ -17,11 +17,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as EngineTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from authsvc.adapters.postgres.custody import Custody
 from authsvc.adapters.postgres.log import (
     POLICY_LOCK,
     Batch,
     Connection,
-    Epoch,
     Seal,
     append_batch,
     compose_batch,
@@ -30,7 +30,6 @@ from authsvc.adapters.postgres.log import (
     is_committed,
     keep_warnings,
     lock_log,
-    read_head,
 )
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION
@@ -116,14 +115,14 @@ class Database:
         self,
         url: str,
         *,
-        epoch: Epoch,
+        custody: Custody,
         seal: Seal,
         now: Callable[[], datetime],
         new_nonce: Callable[[], str],
         pool_size: int = 6,
     ) -> None:
         self._url = url
-        self._epoch = epoch
+        self._custody = custody
         self._seal = seal
         self._now = now
         self._new_nonce = new_nonce
@@ -195,6 +194,7 @@ class Database:
                     driver = await change.driver()
                     batch = await self._append(driver, change.events)
                     await _commit(connection, driver)
+                    self._custody.saw(batch.after.size, batch.root)
         except UnavailableError:
             if batch is None or not await self._was_committed(batch):
                 raise
@@ -205,8 +205,9 @@ class Database:
         except ValueError as error:
             raise InvalidInputError(Fault("", "is more than an event of the log can hold")) from error
         await lock_log(driver)
-        batch = compose_batch(await read_head(driver), lines, epoch=self._epoch, seal=self._seal)
-        await append_batch(driver, batch, self._epoch)
+        head = await self._custody.read_head(driver)
+        batch = compose_batch(head, lines, epoch=self._custody.epoch, seal=self._seal)
+        await append_batch(driver, batch, self._custody.epoch)
         return batch
 
     async def _was_committed(self, batch: Batch) -> bool:
@@ -291,6 +292,18 @@ def _describe(error: IntegrityError) -> str:
     if isinstance(cause, UniqueViolation | ForeignKeyViolation | CheckViolation):
         return _MESSAGES.get(cause.diag.constraint_name or "", "the change contradicts what is stored")
     return "the change contradicts what is stored"
+
+
+@asynccontextmanager
+async def connect_alone(url: str) -> AsyncIterator[Connection]:
+    """Lend a connection of its own, for a command that works as another role; raises UnavailableError for what fails on it."""
+    async with (
+        _translated(),
+        await psycopg.AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS
+        ) as connection,
+    ):
+        yield connection
 
 
 async def wait_until_reachable(url: str, *, seconds: float) -> None:

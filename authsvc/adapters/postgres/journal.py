@@ -13,11 +13,11 @@ import psycopg
 import structlog
 from psycopg.errors import UniqueViolation
 
+from authsvc.adapters.postgres.custody import Custody, LogLostError
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.adapters.postgres.log import (
     Batch,
     Connection,
-    Epoch,
     Head,
     Line,
     Seal,
@@ -28,7 +28,6 @@ from authsvc.adapters.postgres.log import (
     is_committed,
     keep_warnings,
     lock_log,
-    read_head,
 )
 from authsvc.core.errors import UnavailableError
 from authsvc.core.event import Event
@@ -70,10 +69,16 @@ class Journal:
     """See the module; `run` must be running for `record` to answer."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Connection]], *, epoch: Epoch, seal: Seal, observe: Observe
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        custody: Custody,
+        seal: Seal,
+        observe: Observe,
     ) -> None:
         self._connect = connect
-        self._epoch = epoch
+        self._custody = custody
+        self._epoch = custody.epoch
         self._seal = seal
         self._observe = observe
         self._queue: deque[_Pending] = deque()
@@ -143,7 +148,8 @@ class Journal:
             raise
         except Exception as error:  # noqa: BLE001 - INVARIANT: the journal outlives whatever one batch meets, or nobody is answered again
             _log.error("journal.failed", error=type(error).__name__, state=getattr(error, "sqlstate", None))
-            await self._give_up(pending, timed_out=isinstance(error, UnavailableError))
+            timed_out = isinstance(error, UnavailableError) and not isinstance(error, LogLostError)
+            await self._give_up(pending, timed_out=timed_out)
             if was_settling:  # for the second time: those behind need not wait for a third
                 self._refuse(self._queue, "the log cannot be written")
                 await asyncio.sleep(RETRY_SECONDS)
@@ -162,6 +168,7 @@ class Journal:
 
     async def _append(self, pending: list[_Pending]) -> int:
         """Append what is not stale, and answer everybody; return how many entries were written."""
+        self._custody.demand()
         connection = await self._connected()
         head = self._head
         try:
@@ -194,7 +201,9 @@ class Journal:
         sent: _Sent | None = None
         async with connection.transaction():
             await lock_log(connection)
-            head = await read_head(connection)
+            head = await self._custody.read_head(connection)
+            if any(_is_ahead(p, head) for p in pending):
+                raise self._custody.lack("a decision rests on policy that the log does not hold")
             committed = [s for s in self._unsettled if await is_committed(connection, s.batch)]
             done = {id(p) for s in committed for p in s.pending}
             fresh = _split_stale([p for p in pending if id(p) not in done], head)
@@ -238,6 +247,7 @@ class Journal:
         """Take over the head that `sent` made, and answer its waiters; anything older that was in doubt is refused by now."""
         self._unsettled.clear()
         self._head = sent.batch.after
+        self._custody.saw(sent.batch.after.size, sent.batch.root)
         self._answer(sent)
 
     def _answer(self, sent: _Sent) -> None:
@@ -258,6 +268,7 @@ class Journal:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             connection = await self._connect()
+            self._head = None  # it may be another database by now: the next head is read, and held against what was seen
             self._warnings.clear()
             connection.add_notice_handler(keep_warnings(self._warnings))
             self._connection = connection

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 from authsvc.core.canonical import Json
 from authsvc.core.errors import StartupError
 from authsvc.core.event import Event, IndexRow, encode_event
+from authsvc.core.mark import name_origin
 from authsvc.core.merkle import Frontier, leaf_hash
 from authsvc.core.note import Checkpoint, verifier_key
 
@@ -109,8 +110,6 @@ SELECT pg_logical_emit_message(true, 'authsvc', ''),
     1 / (current_setting('synchronous_commit') IN ('on', 'remote_apply'))::integer
 """
 
-_READ_HEAD = "SELECT size, frontier, revision FROM batches ORDER BY prev DESC LIMIT 1"
-
 
 def _encode(value: Mapping[str, Json]) -> bytes:
     """Return the canonical bytes, ten times faster than core's own encoder; a test holds the two together."""
@@ -184,18 +183,6 @@ async def lock_log(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOG_LOCK])
 
 
-async def read_head(connection: Connection) -> Head:
-    """Return where the log ends.
-
-    INVARIANT: to follow it, the caller holds the log's lock, taken by an earlier statement: only so does this one see the newest.
-    """
-    row = await (await connection.execute(_READ_HEAD)).fetchone()
-    if row is None:
-        return EMPTY_HEAD
-    size, frontier, revision = row
-    return Head(Frontier.from_bytes(size, bytes(frontier)), revision)
-
-
 async def is_committed(connection: Connection, batch: Batch) -> bool:
     """Say whether exactly this batch is in the log; its root is unique, as every entry has a nonce.
 
@@ -238,7 +225,7 @@ async def open_epoch(connection: Connection, *, public: bytes, name: str) -> Epo
             )
         ).fetchone()
         if row is None:
-            origin = f"{name}/audit/1"
+            origin = name_origin(name, 1)
             row = (1, origin, verifier_key(origin, public))
             await connection.execute("SELECT open_first_epoch(%s, %s)", row[1:])
     number, origin, key = row

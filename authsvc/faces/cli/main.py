@@ -7,6 +7,7 @@ import typer
 from authsvc.core.errors import AuthsvcError, InvalidInputError
 from authsvc.faces.cli import (
     audit,
+    custody,
     groups,
     keys,
     projects,
@@ -50,6 +51,7 @@ application.add_typer(setup.db, name="db")
 application.add_typer(keys.keys, name="keys")
 audit.audit.command("query")(read_audit.query)
 application.add_typer(audit.audit, name="audit")
+audit.audit.command("recover")(custody.recover)
 
 
 def main() -> None:
