@@ -177,6 +177,8 @@ epochs = Table(
     Column("number", Integer, primary_key=True),
     Column("origin", Text, nullable=False),
     Column("verifier_key", Text, nullable=False),
+    Column("begins", BigInteger, nullable=False),
+    Column("lost_until", BigInteger, nullable=False),
 )
 
 log = Table(
