@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
@@ -183,8 +184,7 @@ class Thing:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRow:
+class IndexRow(NamedTuple):
     """The columns of the log: an index over an entry, wholly computed from it."""
 
     time: datetime

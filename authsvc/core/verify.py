@@ -1,32 +1,33 @@
-"""Verifying the log from its rows alone: the tree, every signed checkpoint, and that columns say what their entries say.
+"""Verifying the log from its rows alone: the tree, every signed checkpoint, what columns and entries say, and every decision.
 
-Pure: rows go in, and the first thing that is wrong comes out, with the sequence number it is wrong from.
+Pure: rows go in, and the first thing that is wrong comes out, with the sequence number it is wrong from. A stretch of the log can
+be verified alone, from the place that the batch before it claims: so several processes share the work.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from authsvc.core import canonical
-from authsvc.core.canonical import NotCanonicalError
-from authsvc.core.event import IndexRow, Kind, MalformedEntryError, index_entry
-from authsvc.core.merkle import Frontier, FrontierError, leaf_hash
+from authsvc.core.entry_reader import Entry, EntryReader
+from authsvc.core.event import IndexRow, Kind, MalformedEntryError
+from authsvc.core.merkle import EMPTY, Frontier, FrontierError, leaf_hash
 from authsvc.core.note import Checkpoint, NoteError
+from authsvc.core.replay_decision import NotReplayedError, Replay
+from authsvc.core.verified import Loss, Missing, TamperedError, Verified
 
 ReadCheckpoint = Callable[[str, int], Checkpoint]
 """Returns the checkpoint of a note that an epoch's key has signed; raises NoteError when it has not."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
-    """One row of the log as stored."""
+class LogRow(NamedTuple):
+    """One row of the log as stored; `columns` are the members of an IndexRow, None where only entries are kept."""
 
     seq: int
-    index: IndexRow
     entry: bytes
+    columns: tuple[object, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRow:
+class BatchRow(NamedTuple):
     """One row of the batches as stored."""
 
     prev: int
@@ -40,54 +41,148 @@ class BatchRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """What was proved: so many entries under this root, in so many signed batches."""
+class Standing:
+    """Where verification stands in the log: the tree so far, the policy revision and the epoch."""
 
-    size: int
-    root: bytes
-    batches: int
+    frontier: Frontier
+    revision: int
+    epoch: int
+
+    @classmethod
+    def after(cls, batch: BatchRow) -> "Standing":
+        """Return where a batch claims that the log stands after it; raises TamperedError when that makes no sense."""
+        try:
+            return cls(Frontier.from_bytes(batch.size, batch.frontier), batch.revision, batch.epoch)
+        except FrontierError as error:
+            raise TamperedError(batch.prev, f"the batch's frontier is damaged: {error}") from error
 
 
-class TamperedError(Exception):
-    """The log is not what was signed; `seq` is the first sequence number that is wrong, or that its batch covers."""
-
-    def __init__(self, seq: int, what: str) -> None:
-        super().__init__(f"entry {seq}: {what}")
-        self.seq = seq
+START = Standing(EMPTY, -1, 0)
+FIRST_EPOCH = 1
 
 
-def verify_log(
-    batches: Iterable[BatchRow],
-    rows: Iterable[LogRow],
-    *,
-    read_checkpoint: ReadCheckpoint,
-    known: Mapping[int, bytes] | None = None,
-) -> Verified:
-    """Return what the rows prove, both in order; `known` are roots by tree size from checkpoints kept elsewhere.
+@dataclass(slots=True)
+class Verifier:
+    """Verifies one stretch of the log after another.
 
-    Raises TamperedError.
+    `known` are roots by size of tree, from checkpoints that were kept elsewhere. `missing` are the ranges that were pruned, as
+    the log itself claims; of these nothing is expected.
     """
-    waiting = dict(known or {})
-    frontier, revision, count = Frontier(0, ()), -1, 0
-    remaining = iter(rows)
-    for batch in batches:
-        _check_place(batch, frontier.size)
-        for row in _take(remaining, batch):
-            revision = row.seq if _check_row(row) else revision
-            frontier = frontier.append([leaf_hash(row.entry)])
-            _check_known(waiting, frontier)
-        _check_batch(batch, frontier, revision, read_checkpoint)
-        count += 1
-    for extra in remaining:
-        raise TamperedError(min(extra.seq, frontier.size), "a row that no signed batch covers")
-    if waiting:
-        raise TamperedError(
-            frontier.size, f"the tail is missing: a checkpoint of {max(waiting)} entries was signed"
-        )
-    return Verified(frontier.size, frontier.root, count)
+
+    read_checkpoint: ReadCheckpoint
+    reader: EntryReader
+    replay: Replay | None = None
+    known: Mapping[int, Collection[bytes]] = field(default_factory=dict)
+    missing: Sequence[Missing] = ()
+
+    def verify(
+        self, standing: Standing, batches: Iterable[BatchRow], rows: Iterable[LogRow]
+    ) -> tuple[Standing, Verified]:
+        """Return where these batches lead from `standing`, and what they prove; both in order. Raises TamperedError."""
+        found, remaining = Verified(), iter(rows)
+        for batch in batches:
+            check_place(batch, standing.frontier.size)
+            standing = self._verify_batch(standing, batch, remaining, found)
+            found.batches += 1
+        for extra in remaining:
+            raise TamperedError(
+                min(extra.seq, standing.frontier.size), "a row that no signed batch covers, or a doubled one"
+            )
+        found.size, found.root = standing.frontier.size, standing.frontier.root
+        return standing, found
+
+    def read(self, rows: Iterable[LogRow], found: Verified) -> Iterator[tuple[bytes, Kind]]:
+        """Yield the leaf hash and the kind of each row, once it is known to say what it should. Raises TamperedError."""
+        for row in rows:
+            try:
+                entry = self.reader.read(row.entry)
+                if row.columns is not None and entry.columns != row.columns:
+                    raise TamperedError(
+                        row.seq, f"columns differ from the entry: {_describe(entry.columns, row.columns)}"
+                    )
+                found.note_time(entry.columns.time)
+                if entry.kind in _OF_THE_LOG:
+                    _note(entry, found)
+                if self.replay is not None:
+                    found.decisions += self.replay.take(row.seq, entry)
+            except (MalformedEntryError, NotReplayedError) as error:
+                raise TamperedError(row.seq, str(error)) from error
+            yield leaf_hash(row.entry), entry.kind
+
+    def _verify_batch(
+        self, standing: Standing, batch: BatchRow, rows: Iterator[LogRow], found: Verified
+    ) -> Standing:
+        losses = len(found.losses)
+        read = list(self.read(self._take(rows, batch), found))
+        _check_epoch(standing, batch, found.losses[losses:])
+        if len(read) == batch.entries:
+            moved = [seq for seq, (_, kind) in enumerate(read, start=batch.prev) if kind.moves_policy]
+            revision = moved[-1] if moved else standing.revision
+            frontier = self._grow(standing.frontier, [leaf for leaf, _ in read], found)
+        else:
+            # Some were pruned: the signed root remains, and the frontier that folds into it.
+            found.bridged += batch.entries - len(read)
+            after = Standing.after(batch)
+            frontier, revision = after.frontier, after.revision
+            self._compare(frontier, found)
+        self._check_batch(batch, frontier, revision)
+        return Standing(frontier, revision, batch.epoch)
+
+    def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> Iterator[LogRow]:
+        """Yield the rows of a batch, in order and with no gap but where entries were pruned."""
+        gaps = [gap for gap in self.missing if gap.first < batch.size and batch.prev < gap.end]
+        for seq in range(batch.prev, batch.size):
+            if gaps and any(gap.first <= seq < gap.end for gap in gaps):
+                continue
+            row = next(rows, None)
+            if row is None:
+                raise TamperedError(seq, "the entry is missing")
+            if row.seq != seq:
+                raise TamperedError(min(row.seq, seq), "the entry is missing, doubled, or out of order")
+            yield row
+
+    def _grow(self, frontier: Frontier, leaves: list[bytes], found: Verified) -> Frontier:
+        """Append leaves, and compare the tree with the checkpoints that are known on the way."""
+        start, end = frontier.size, frontier.size + len(leaves)
+        for size in sorted(size for size in self.known if start < size < end):
+            frontier = frontier.append(leaves[frontier.size - start : size - start])
+            self._compare(frontier, found)
+        frontier = frontier.append(leaves[frontier.size - start :])
+        self._compare(frontier, found)
+        return frontier
+
+    def _compare(self, frontier: Frontier, found: Verified) -> None:
+        if frontier.size in self.known and frontier.root in self.known[frontier.size]:
+            found.agreed.add((frontier.size, frontier.root))
+
+    def _check_batch(self, batch: BatchRow, frontier: Frontier, revision: int) -> None:
+        if batch.root != frontier.root:
+            raise TamperedError(
+                batch.prev,
+                f"an entry up to {batch.size - 1} is not the one that its batch's root was computed over",
+            )
+        if batch.frontier != frontier.to_bytes():
+            raise TamperedError(batch.prev, "the batch's frontier is not its tree's")
+        if batch.revision != revision:
+            raise TamperedError(
+                batch.prev,
+                f"the batch claims policy revision {batch.revision}, its entries make it {revision}",
+            )
+        try:
+            checkpoint = self.read_checkpoint(batch.checkpoint, batch.epoch)
+        except NoteError as error:
+            raise TamperedError(
+                batch.prev, f"the batch's checkpoint is not signed by the audit key: {error}"
+            ) from error
+        if (checkpoint.size, checkpoint.root) != (batch.size, batch.root):
+            raise TamperedError(batch.prev, "the batch's checkpoint was signed for another tree")
 
 
-def _check_place(batch: BatchRow, size: int) -> None:
+_OF_THE_LOG = (Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED)
+
+
+def check_place(batch: BatchRow, size: int) -> None:
+    """Check that a batch joins a log of `size` entries; raises TamperedError."""
     if batch.prev != size:
         raise TamperedError(
             min(batch.prev, size), f"batches do not join: one ends at {size}, the next begins at {batch.prev}"
@@ -96,63 +191,28 @@ def _check_place(batch: BatchRow, size: int) -> None:
         raise TamperedError(size, "a batch's size and number of entries contradict each other")
 
 
-def _take(rows: Iterator[LogRow], batch: BatchRow) -> Iterator[LogRow]:
-    """Yield exactly the rows of a batch, in order and without a gap."""
-    for seq in range(batch.prev, batch.size):
-        row = next(rows, None)
-        if row is None:
-            raise TamperedError(seq, "the entry is missing")
-        if row.seq != seq:
-            raise TamperedError(min(row.seq, seq), "the entry is missing, doubled, or out of order")
-        yield row
-
-
-def _check_row(row: LogRow) -> bool:
-    """Check an entry's form and its columns; say whether it moves the policy revision."""
-    try:
-        entry = canonical.decode(row.entry)
-        index = index_entry(entry)
-        kind = Kind(index.kind)
-    except NotCanonicalError as error:
-        raise TamperedError(row.seq, f"the entry is no canonical JSON: {error}") from error
-    except MalformedEntryError as error:
-        raise TamperedError(row.seq, str(error)) from error
-    except ValueError as error:
-        raise TamperedError(row.seq, "the entry is of no known kind") from error
-    if index != row.index:
-        names = [name for name in IndexRow.__slots__ if getattr(index, name) != getattr(row.index, name)]
-        raise TamperedError(row.seq, f"columns differ from the entry: {', '.join(names)}")
-    return kind.moves_policy
-
-
-def _check_known(waiting: dict[int, bytes], frontier: Frontier) -> None:
-    root = waiting.pop(frontier.size, None)
-    if root is not None and root != frontier.root:
+def _check_epoch(standing: Standing, batch: BatchRow, losses: Sequence[Loss]) -> None:
+    """Check that an epoch begins with the entry that says what was lost, and nowhere else; the first needs none."""
+    begins = batch.epoch not in (standing.epoch, FIRST_EPOCH)
+    if batch.epoch < standing.epoch:
+        raise TamperedError(batch.prev, "an epoch that had ended begins again")
+    if [loss.epoch for loss in losses] != ([batch.epoch] if begins else []):
         raise TamperedError(
-            0, f"the log is another than the one a checkpoint of {frontier.size} entries was signed for"
+            batch.prev, "an epoch begins without the entry that says so, or the entry without it"
         )
 
 
-def _check_batch(batch: BatchRow, frontier: Frontier, revision: int, read_checkpoint: ReadCheckpoint) -> None:
-    if batch.root != frontier.root:
-        raise TamperedError(
-            batch.prev, "the entries of this batch are not those that its root was computed over"
-        )
+def _note(entry: Entry, found: Verified) -> None:
+    """Note what an entry about the log itself says."""
     try:
-        stored = Frontier.from_bytes(batch.size, batch.frontier)
-    except FrontierError as error:
-        raise TamperedError(batch.prev, f"the batch's frontier is damaged: {error}") from error
-    if stored != frontier:
-        raise TamperedError(batch.prev, "the batch's frontier is not its tree's")
-    if batch.revision != revision:
-        raise TamperedError(
-            batch.prev, f"the batch claims policy revision {batch.revision}, its entries make it {revision}"
-        )
-    try:
-        checkpoint = read_checkpoint(batch.checkpoint, batch.epoch)
-    except NoteError as error:
-        raise TamperedError(
-            batch.prev, f"the batch's checkpoint is not signed by the audit key: {error}"
-        ) from error
-    if (checkpoint.size, checkpoint.root) != (batch.size, batch.root):
-        raise TamperedError(batch.prev, "the batch's checkpoint was signed for another tree")
+        if entry.kind is Kind.AUDIT_PRUNED:
+            found.missing.append(Missing.read(entry.fields))
+        else:
+            found.losses.append(Loss.read(entry.fields))
+    except (KeyError, TypeError) as error:
+        raise MalformedEntryError("what was pruned or lost cannot be read") from error
+
+
+def _describe(index: IndexRow, columns: tuple[object, ...]) -> str:
+    pairs = zip(IndexRow._fields, index, columns, strict=True)
+    return ", ".join(name for name, mine, stored in pairs if mine != stored)

@@ -10,7 +10,8 @@ from authsvc.core.decide import Grant
 from authsvc.core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
 from authsvc.core.event import Kind, MalformedEntryError
 from authsvc.core.issued import describe_grant
-from authsvc.core.replay import Policy, decide_again
+from authsvc.core.replay import Policy
+from authsvc.core.replay_decision import decide_again
 from authsvc.operations.deps import Deps
 
 

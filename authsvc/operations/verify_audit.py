@@ -1,38 +1,99 @@
 """Verifying a log without trusting the database it is in, or the service that wrote it."""
 
-from authsvc.adapters.keys.audit_key import verify as verify_signature
-from authsvc.adapters.postgres.audit_rows import open_audit_rows
-from authsvc.core.note import Checkpoint, NoteError, VerifierKey, parse_verifier_key, verify_note
-from authsvc.core.verify import Verified, verify_log
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from authsvc.adapters.canonical_json import decode
+from authsvc.adapters.postgres.audit_rows import AuditRows, open_audit_rows
+from authsvc.core.canonical import NotCanonicalError
+from authsvc.core.event import Kind
+from authsvc.core.merkle import leaf_hash
+from authsvc.core.proof import ProofError
+from authsvc.core.tlog_proof import TlogProof
+from authsvc.core.verified import Known, Missing, TamperedError, Verified
+from authsvc.operations.read_checkpoint import CheckpointReader, Trust
+from authsvc.operations.verify_stretches import Progress, Task, cut, verify_alone, verify_together
+
+FEW = 50_000
+"""Entries that are verified before another process would have started."""
 
 
 def verify_audit(dsn: str, *, public: bytes, known_notes: tuple[str, ...] = ()) -> Verified:
-    """Return what the log at `dsn` proves under the audit key `public`, and under checkpoints that were kept elsewhere.
+    """Return what the log at `dsn` proves under the audit key `public`, replay included; raises as `verify_database` does."""
+    trust = Trust(public)
+    return verify_database(dsn, trust, known=[trust.read_known(note) for note in known_notes])
 
-    The names of the epochs are taken from the database, the key never is. Raises TamperedError, UnavailableError, and
-    NoteError for a known checkpoint that the key has not signed.
+
+def verify_database(
+    dsn: str,
+    trust: Trust,
+    *,
+    known: Sequence[Known] = (),
+    replay: bool = True,
+    jobs: int = 1,
+    progress: Progress = lambda _, __: None,
+) -> Verified:
+    """Return what the log at `dsn` proves, and that it holds the checkpoints `known`, which were kept elsewhere.
+
+    With `replay` every decision is made again; a log whose beginning was pruned has no policy to do it by, and is not replayed.
+    The names of the epochs are taken from the database, the key never is. Raises TamperedError and UnavailableError.
     """
-    with open_audit_rows(dsn) as source:
-        keys = {
-            number: VerifierKey(parse_verifier_key(text).name, public) for number, text in source.keys.items()
-        }
-
-        def read_checkpoint(note: str, epoch: int) -> Checkpoint:
-            if epoch not in keys:
-                raise NoteError("its epoch is not known")
-            checkpoint = _read(note, [keys[epoch]])
-            if checkpoint.origin != keys[epoch].name:
-                raise NoteError("it is of another log")
-            return checkpoint
-
-        known = [_read(note, list(keys.values())) for note in known_notes]
-        return verify_log(
-            source.batches,
-            source.rows,
-            read_checkpoint=read_checkpoint,
-            known={checkpoint.size: checkpoint.root for checkpoint in known if checkpoint.size},
+    with open_audit_rows(dsn) as rows:
+        missing = _claimed_missing(rows)
+        task = Task(
+            CheckpointReader.of(trust, rows.epochs()), _by_size(known), missing, replay=replay and not missing
         )
+        size, stretches = rows.size(), cut(rows.batches())
+
+        def tell(done: int) -> None:
+            progress(done, size)
+
+        if jobs > 1 and size > FEW:
+            whole = verify_together(stretches, rows.address, task, jobs=jobs, progress=tell)
+        else:
+            whole = verify_alone(stretches, rows, task, progress=tell)
+        stray = rows.beyond(whole.size)
+        if stray is not None:
+            raise TamperedError(stray, "a row that no signed batch covers")
+    whole.judge(known, missing)
+    for loss in whole.losses:
+        trust.read(loss.checkpoint)
+    return whole
 
 
-def _read(note: str, keys: list[VerifierKey]) -> Checkpoint:
-    return Checkpoint.parse(verify_note(note, keys, verify_signature).text)
+def _claimed_missing(rows: AuditRows) -> list[Missing]:
+    """Return the ranges that entries say were pruned: a claim until these entries themselves have been verified."""
+    claimed = []
+    for _, data in rows.of_kind(Kind.AUDIT_PRUNED):
+        with suppress(NotCanonicalError, KeyError, TypeError):
+            claimed.append(Missing.read(decode(data)))
+    return claimed
+
+
+def _by_size(known: Iterable[Known]) -> dict[int, list[bytes]]:
+    roots: dict[int, list[bytes]] = {}
+    for checkpoint in known:
+        roots.setdefault(checkpoint.size, []).append(checkpoint.root)
+    return roots
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """That an entry is in the log: at `seq`, in the tree of a signed checkpoint of `size` entries."""
+
+    seq: int
+    size: int
+    root: bytes
+    origin: str
+
+
+def verify_proof(proof: str, entry: bytes, trust: Trust) -> Proved:
+    """Return what a C2SP tlog-proof proves of an entry; raises NoteError when nobody trusted signed it, and TamperedError."""
+    try:
+        parsed = TlogProof.parse(proof)
+        checkpoint = trust.read(parsed.checkpoint)
+        parsed.verify(leaf_hash(entry), checkpoint)
+    except ProofError as error:
+        raise TamperedError(0, f"the proof does not prove it: {error}") from error
+    return Proved(parsed.index, checkpoint.size, checkpoint.root, checkpoint.origin)

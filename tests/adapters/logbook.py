@@ -22,7 +22,7 @@ from authsvc.core.errors import UnavailableError
 from authsvc.core.event import Event, Kind, Outcome, Requester, Thing
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.core.recorded import Recorded, Stale
-from authsvc.core.verify import Verified
+from authsvc.core.verified import Verified
 from authsvc.operations.verify_audit import verify_audit
 from authsvc.wiring import make_seal, new_id, new_nonce
 

@@ -1,69 +1,183 @@
-"""Reading the log whole, for verification: one snapshot, streamed, over a connection of the caller's choosing."""
+"""Reading the log whole, for verification: streamed, in one snapshot that several processes share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from authsvc.core.errors import UnavailableError
-from authsvc.core.event import IndexRow
 from authsvc.core.verify import BatchRow, LogRow
 
-_ROWS = 2_000
+_ROWS = 5_000
 
-_LOG = "SELECT seq, time, kind, outcome, actor, projects, repositories, actions, address, entry FROM log ORDER BY seq"
+# Arrays and addresses as Postgres writes them: what is not in its one plain form (a NULL inside, a mask, another lower bound) is
+# then told from it.
+_LOG = """
+SELECT seq, entry, time, kind, outcome, actor, projects::text, repositories::text, actions::text, address::text FROM log
+WHERE seq >= {first} AND seq < {end} ORDER BY seq
+"""
+_ENTRIES = (
+    "SELECT seq, entry FROM log WHERE seq >= {first} AND seq < {end} AND kind NOT IN ({usual}) ORDER BY seq"
+)
+_USUAL = ("token.issued", "registry.pull", "registry.push")
+"""The kinds that an index leaves out; none of them is policy."""
+_OF_KIND = "SELECT seq, entry FROM log WHERE kind = {kind} AND kind NOT IN ({usual}) ORDER BY seq"
+_BEYOND = "SELECT min(seq), max(seq) FROM log WHERE seq < 0 OR seq >= {end}"
 _BATCHES = (
     "SELECT prev, size, entries, root, frontier, revision, epoch, checkpoint FROM batches ORDER BY prev"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class AuditRows:
-    """The log and its batches in one snapshot, and the verifier keys by epoch as the database gives them."""
+class LogAddress:
+    """Where the log is read, and the snapshot in which: it can be sent to another process."""
 
-    batches: Iterator[BatchRow]
-    rows: Iterator[LogRow]
-    keys: dict[int, str]
+    dsn: str
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRows:
+    """The log in one snapshot; `address` lets other processes see the same."""
+
+    connection: psycopg.Connection[Any]
+    address: LogAddress
+
+    def epochs(self) -> dict[int, str]:
+        """Return the verifier keys by epoch, as the database gives them."""
+        return dict(self.connection.execute("SELECT number, verifier_key FROM epochs").fetchall())
+
+    def size(self) -> int:
+        """Return how many entries the batches claim."""
+        (size,) = self.connection.execute("SELECT coalesce(max(size), 0) FROM batches").fetchone() or (0,)
+        return int(size)
+
+    def batches(self) -> Iterator[BatchRow]:
+        """Yield every batch, in order."""
+        return map(BatchRow._make, self._stream("batches", sql.SQL(_BATCHES)))
+
+    def rows(self, first: int, end: int) -> Iterator[LogRow]:
+        """Yield the rows from `first` up to before `end`, in order."""
+        return map(_log_row, self._stream("log", sql.SQL(_LOG).format(first=first, end=end)))
+
+    def unusual(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the entries of a range but for those of the kinds that are many; all of policy is among them."""
+        query = sql.SQL(_ENTRIES).format(first=first, end=end, usual=_usual())
+        return self._stream("unusual", query)
+
+    def of_kind(self, kind: str) -> list[tuple[int, bytes]]:
+        """Return the entries of a rare kind, as the columns have it."""
+        return self.connection.execute(sql.SQL(_OF_KIND).format(kind=kind, usual=_usual())).fetchall()
+
+    def beyond(self, end: int) -> int | None:
+        """Return the seq of a row that lies outside of the log's `end` entries, or None."""
+        low, high = self.connection.execute(sql.SQL(_BEYOND).format(end=end)).fetchone() or (None, None)
+        return low if high is None or low is None or low < 0 else min(low, high)
+
+    def _stream(self, name: str, query: sql.SQL | sql.Composed) -> Iterator[Any]:
+        with self.connection.cursor(f"verify_{name}") as cursor:
+            cursor.itersize = _ROWS
+            cursor.execute(query, binary=True)
+            while rows := cursor.fetchmany(_ROWS):
+                yield from rows
 
 
 @contextmanager
 def open_audit_rows(dsn: str) -> Iterator[AuditRows]:
-    """Read with whatever role `dsn` has; raises UnavailableError when the rows cannot be read to their end."""
+    """Read with whatever role `dsn` has; raises UnavailableError when the rows cannot be read to their end.
+
+    INVARIANT: the log is locked against being pruned until the end; other processes read it while this is open.
+    """
+    with _opened(dsn) as connection:
+        connection.execute("LOCK TABLE log IN ACCESS SHARE MODE")
+        (snapshot,) = connection.execute("SELECT pg_export_snapshot()").fetchone() or ("",)
+        yield AuditRows(connection, LogAddress(dsn, snapshot))
+
+
+@contextmanager
+def open_again(address: LogAddress) -> Iterator[AuditRows]:
+    """Read in a snapshot that another process holds open; raises UnavailableError as `open_audit_rows` does."""
+    with _opened(address.dsn) as connection:
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(address.snapshot))
+        yield AuditRows(connection, address)
+
+
+@contextmanager
+def _opened(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
-            keys: dict[int, str] = dict(
-                connection.execute("SELECT number, verifier_key FROM epochs").fetchall()
-            )
-            yield AuditRows(
-                batches=(BatchRow(*row) for row in _stream(connection, "batches", _BATCHES)),
-                rows=(_log_row(row) for row in _stream(connection, "log", _LOG)),
-                keys=keys,
-            )
+            # Rows are cheap and sorting is not: the plan that follows the primary key.
+            connection.execute("SELECT set_config('cursor_tuple_fraction', '1', true)")
+            yield connection
     except (psycopg.Error, OSError) as error:
         raise UnavailableError(f"the log cannot be read: {type(error).__name__}; check --dsn") from error
 
 
-def _stream(connection: psycopg.Connection[Any], name: str, statement: str) -> Iterator[Any]:
-    with connection.cursor(f"verify_{name}") as cursor:
-        cursor.itersize = _ROWS
-        cursor.execute(statement)
-        yield from cursor
+def _usual() -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Literal, _USUAL))
 
 
-def _log_row(row: Any) -> LogRow:
-    seq, time, kind, outcome, actor, projects, repositories, actions, address, entry = row
-    index = IndexRow(
-        time=time,
-        kind=kind,
-        outcome=outcome,
-        actor=actor,
-        projects=tuple(projects),
-        repositories=tuple(repositories),
-        actions=tuple(actions),
-        address=None if address is None else str(address),
+def _log_row(row: Sequence[Any]) -> LogRow:
+    seq, entry, time, kind, outcome, actor, projects, repositories, actions, address = row
+    columns = (
+        time, kind, outcome, actor, _array(projects), _array(repositories), _array(actions), _address(address)
+    )  # fmt: skip
+    return LogRow(seq, entry, columns)
+
+
+@lru_cache(maxsize=65_536)
+def _array(text: str) -> tuple[str, ...] | str:
+    """Return what an array holds; its text when it is not in the form that the writer's arrays have."""
+    if text == "{}":
+        return ()
+    items = tuple(text[1:-1].split(","))
+    plain = text[0] + text[-1] == "{}" and all(_is_plain(item) for item in items)
+    return items if plain else _quoted_array(text)
+
+
+def _is_plain(item: str) -> bool:
+    return (
+        bool(item)
+        and item.upper() != "NULL"
+        and not any(character in '{}"\\ \t\n\r\v\f' for character in item)
     )
-    return LogRow(seq, index, entry)
+
+
+def _quoted_array(text: str) -> tuple[str, ...] | str:
+    """Read an array some of whose items are quoted, strictly: one dimension, no NULL."""
+    items: list[str] = []
+    at, end = 1, len(text) - 1
+    while at < end:
+        if text[at] != '"':
+            item, _, _ = text[at:end].partition(",")
+            if not _is_plain(item):
+                return text
+            at += len(item)
+        else:
+            item, at = "", at + 1
+            while at < end and text[at] != '"':
+                at += text[at] == "\\"
+                item += text[at]
+                at += 1
+            at += 1
+        items.append(item)
+        if at < end and text[at] != ",":
+            return text
+        at += 1
+    return tuple(items) if text[0] + text[-1] == "{}" else text
+
+
+@lru_cache(maxsize=65_536)
+def _address(text: str | None) -> str | None:
+    """Return an address without the mask that Postgres adds to it as text; a network keeps its own."""
+    if text is None:
+        return None
+    address = text.removesuffix("/128" if ":" in text else "/32")
+    return address if "/" in address else str(ip_address(address))
