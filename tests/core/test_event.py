@@ -273,6 +273,8 @@ def test_kinds_that_move_policy() -> None:
         Kind.AUTH_THROTTLED,
         Kind.CREDENTIAL_CREATED,
         Kind.AUDIT_QUERIED,
+        Kind.AUDIT_PRUNED,
+        Kind.AUDIT_RECOVERED,
         Kind.SERVICE_STARTED,
         Kind.SERVICE_STOPPED,
     }
