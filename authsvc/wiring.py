@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from authsvc.adapters import http_server
+from authsvc.adapters.common_passwords import read_common_passwords
 from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
 from authsvc.adapters.kept_checkpoints import KeptCheckpoints
 from authsvc.adapters.keys.audit_key import verify as verify_signature
@@ -171,6 +172,7 @@ async def open_deps(
                 keys=KeyRing(folder, keys),
                 digest=keys.digest,
                 hasher=hasher,
+                common_passwords=read_common_passwords(),
                 signing_threads=signing_threads,
                 now=clock,
                 new_id=new_id,

@@ -8,6 +8,7 @@ from typing import TypeVar
 from passlib.context import CryptContext
 
 from authsvc.core.errors import ThrottledError
+from authsvc.core.password import MAX_PASSWORD_BYTES, normal_password
 
 _T = TypeVar("_T")
 
@@ -54,6 +55,10 @@ class PasswordHasher:
         right = await self._compute(self._verify, password, self._nobody if stored is None else stored)
         return right and stored is not None
 
+    def is_outdated(self, stored: str) -> bool:
+        """Say whether a hash was made with less work than one made now, and is to be made again when the password is known."""
+        return bool(self._context.needs_update(stored))
+
     def close(self) -> None:
         """Stop the threads once they are done."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -73,7 +78,10 @@ class PasswordHasher:
             computing.exception()
 
     def _hash(self, password: str) -> str:
-        return str(self._context.hash(password))
+        return str(self._context.hash(normal_password(password)))
 
     def _verify(self, password: str, stored: str) -> bool:
-        return bool(self._context.verify(password, stored))
+        # Cut where none is set that is longer, as passlib raises for those; what is cut is wrong all the same.
+        tried = normal_password(password)
+        right = self._context.verify(tried[:MAX_PASSWORD_BYTES], stored)
+        return bool(right) and len(tried) <= MAX_PASSWORD_BYTES

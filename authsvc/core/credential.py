@@ -9,7 +9,7 @@ import re
 import string
 import zlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from authsvc.core.principal import Limit, Network, Principal
@@ -17,6 +17,8 @@ from authsvc.core.principal import Limit, Network, Principal
 SECRET_LENGTH = 40
 SECRET_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 PREFIX = "ats_"
+MAX_LIFE = timedelta(days=366)
+"""How long a personal access token or a refresh token lives at most, and where nothing else is said."""
 
 _FORM = re.compile(r"ats_([pru])([a-z2-7]{16})_[0-9A-Za-z]{46}")
 
@@ -61,6 +63,14 @@ class Credential:
     expires_at: datetime | None = None
     owner_version: int | None = None
     service: str | None = None
+    created_at: datetime | None = None
+
+    @property
+    def chosen_end(self) -> datetime | None:
+        """Return the end that its maker chose; None when it has none, or the one that all of its kind have at the latest."""
+        if self.kind is CredentialKind.ROBOT or self.expires_at is None or self.created_at is None:
+            return self.expires_at
+        return self.expires_at if self.expires_at < self.created_at + MAX_LIFE else None
 
 
 def looks_like_machine_secret(text: str) -> bool:

@@ -4,8 +4,9 @@ INVARIANT: authority is read in the transaction that uses it. A change holds the
 change by who was revoked cannot cross.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from authsvc.adapters.postgres.database import Read
 from authsvc.adapters.postgres.policy import find_credential, find_principal_policy
@@ -41,7 +42,7 @@ class Actor:
         """Say whether the credential is less than its owner: what it made could be wider, live longer, or serve elsewhere."""
         credential = self.who.credential
         return credential is not None and (
-            credential.limits is not None or credential.expires_at is not None or bool(credential.cidrs)
+            credential.limits is not None or credential.chosen_end is not None or bool(credential.cidrs)
         )
 
     def demand_not_narrowed(self) -> None:
@@ -137,7 +138,8 @@ class Authority:
         Nor does a credential hand out what lasts longer than itself, or serves where it does not.
         """
         for binding in bindings:
-            if self.credential is not None and not _outlasts(self.credential, binding):
+            credential = self.credential
+            if credential and not _outlasts(credential.chosen_end, credential.cidrs, binding):
                 raise ForbiddenError(
                     "this would outlast your credential, or serve where it does not: give it the same end and addresses, "
                     "or sign in with your password"
@@ -151,7 +153,7 @@ class Authority:
         return self._is_left(permission) and any(
             held.role.covers(permission)
             and _reaches(held, permission, given.project, pattern)
-            and _outlasts(held, given)
+            and _outlasts(held.expires_at, held.cidrs, given)
             for held in self.snapshot.bindings
             if holds(held, self.circumstances)
         )
@@ -163,16 +165,14 @@ def _reaches(held: Binding, permission: Permission, project: str | None, pattern
     return held.covers_project(project) or (permission.type == ResourceType.REPOSITORY and same_part)
 
 
-def _outlasts(held: Binding | Credential, given: Binding) -> bool:
-    """Say whether the conditions of a binding or a credential leave at least what `given` has.
+def _outlasts(end: datetime | None, cidrs: Sequence[Network], given: Binding) -> bool:
+    """Say whether the end and addresses of a binding or a credential leave at least what `given` has.
 
     Who holds something for a day gives it for a day.
     """
-    if held.expires_at is not None and (given.expires_at is None or given.expires_at > held.expires_at):
+    if end is not None and (given.expires_at is None or given.expires_at > end):
         return False
-    return not held.cidrs or (
-        bool(given.cidrs) and all(any(_is_inside(g, h) for h in held.cidrs) for g in given.cidrs)
-    )
+    return not cidrs or (bool(given.cidrs) and all(any(_is_inside(g, h) for h in cidrs) for g in given.cidrs))
 
 
 def _is_inside(inner: Network, outer: Network) -> bool:

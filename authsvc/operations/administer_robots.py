@@ -200,9 +200,8 @@ def _demand_no_more_than_itself(actor: Actor, new: NewSecret) -> None:
         return
     if credential.limits is not None or credential.cidrs:
         actor.demand_not_narrowed()
-    if credential.expires_at is not None and (
-        new.expires_at is None or new.expires_at > credential.expires_at
-    ):
+    end = credential.chosen_end
+    if end is not None and (new.expires_at is None or new.expires_at > end):
         raise ForbiddenError(
             "the secret would outlive your credential: give an earlier expires_at, or sign in with your password"
         )

@@ -11,7 +11,7 @@ from authsvc.adapters.postgres.credentials import (
 )
 from authsvc.adapters.postgres.database import Read
 from authsvc.adapters.postgres.users import find_user_record
-from authsvc.core.credential import CredentialKind, MachineSecret, compose_secret
+from authsvc.core.credential import MAX_LIFE, CredentialKind, MachineSecret, compose_secret
 from authsvc.core.errors import Fault, ForbiddenError, InvalidInputError
 from authsvc.core.names import user_key
 from authsvc.core.principal import Limit, Network, Principal, PrincipalKind
@@ -24,7 +24,7 @@ from authsvc.operations.page import Asked, Page, found, page_of
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A personal access token to create; `limits` None can do what its owner can."""
+    """A personal access token to create; `limits` None can do what its owner can, `expires_at` None lives as long as one may."""
 
     label: str = ""
     expires_at: datetime | None = None
@@ -41,8 +41,12 @@ async def create_token(
     limits, an end or addresses of its own makes none, as the new one could be wider.
     """
     async with deps.database.change(actor.by) as change:
-        if new.expires_at is not None and new.expires_at <= change.time:
-            raise InvalidInputError(Fault("/expires_at", "must be in the future"))
+        latest = change.time + MAX_LIFE
+        expires_at = latest if new.expires_at is None else new.expires_at
+        if not change.time < expires_at <= latest:
+            raise InvalidInputError(
+                Fault("/expires_at", f"must be in the future, by {MAX_LIFE.days} days at most")
+            )
         owner = await _owner(deps, change, actor, user, "user:write")
         if not actor.is_user(owner.id):
             await demand_sign_in_of(change, await read_authority(deps, change, actor), actor, owner)
@@ -58,7 +62,7 @@ async def create_token(
             label=new.label,
             limits=new.limits,
             cidrs=new.cidrs,
-            expires_at=new.expires_at,
+            expires_at=expires_at,
         )
         await insert_credential(change, record)
     return record, secret

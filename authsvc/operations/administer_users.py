@@ -14,18 +14,16 @@ from authsvc.adapters.postgres.users import (
     update_password,
     update_user,
 )
-from authsvc.core.credential import CredentialKind, looks_like_machine_secret
+from authsvc.core.credential import CredentialKind
 from authsvc.core.errors import Fault, ForbiddenError, InvalidInputError, NotFoundError
 from authsvc.core.names import describe_bad_user_name, user_key
 from authsvc.core.principal import Binding, Principal, PrincipalKind
 from authsvc.core.records import UserRecord
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
+from authsvc.operations.choose_password import hash_new_password
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_administrator import keep_an_administrator
 from authsvc.operations.page import Asked, Page, Versions, check_version, page_of
-
-MIN_PASSWORD = 8
-MAX_PASSWORD = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,9 @@ async def create_user(deps: Deps, actor: Actor, new: NewUser) -> UserRecord:
         (await read_authority(deps, read, actor)).demand("user:write", SYSTEM_WIDE)
     if new.password is not None:
         actor.demand_not_narrowed()
-    password_hash = None if new.password is None else await _hash(deps, new.name, new.password)
+    password_hash = None
+    if new.password is not None:
+        password_hash = await hash_new_password(deps, new.password, name=new.name, email=new.email)
     async with deps.database.change(actor.by) as change:
         (await read_authority(deps, change, actor)).demand("user:write", SYSTEM_WIDE)
         record = UserRecord(
@@ -114,8 +114,8 @@ async def set_password(deps: Deps, actor: Actor, name: str, password: str) -> No
     One's own needs the old password, which the request was made with; another's needs everything that the other may do.
     """
     async with deps.database.read() as read:
-        await _user_to_sign_in(deps, read, actor, name)
-    password_hash = await _hash(deps, name, password)
+        user = await _user_to_sign_in(deps, read, actor, name)
+    password_hash = await hash_new_password(deps, password, name=user.name, email=user.email)
     async with deps.database.change(actor.by) as change:
         await _store_password(change, await _user_to_sign_in(deps, change, actor, name), password_hash)
 
@@ -145,7 +145,9 @@ async def delete_user_named(deps: Deps, actor: Actor, name: str, expected: Versi
 
 async def reset_password(deps: Deps, actor: Actor, name: str, password: str) -> None:
     """Set a password as `set_password` does, and enable the account too: for who is locked out. Raises NotFoundError."""
-    password_hash = await _hash(deps, name, password)
+    async with deps.database.read() as read:
+        user = await _user_to_sign_in(deps, read, actor, name)
+    password_hash = await hash_new_password(deps, password, name=user.name, email=user.email)
     async with deps.database.change(actor.by) as change:
         old = await _user_to_sign_in(deps, change, actor, name)
         if old.disabled:
@@ -197,13 +199,3 @@ async def _store_password(change: Change, old: UserRecord, password_hash: str) -
         version=old.version + 1,
     )
     await update_password(change, record)
-
-
-async def _hash(deps: Deps, name: str, password: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise InvalidInputError(Fault("/password", f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters"))
-    if user_key(password) == user_key(name):
-        raise InvalidInputError(Fault("/password", "must not be the user's name"))
-    if looks_like_machine_secret(password):
-        raise InvalidInputError(Fault("/password", "must not begin as machine credentials do"))
-    return await deps.hasher.hash(password)

@@ -20,6 +20,7 @@ from authsvc.core.names import MAX_NAME, is_same_user, user_key
 from authsvc.core.presented import BareSecret, NameAndSecret, NothingPresented, Presented, Unreadable
 from authsvc.core.principal import ANONYMOUS, Address, Binding, Limit, Principal, PrincipalKind
 from authsvc.core.service import Service
+from authsvc.operations.choose_password import renew_hash
 from authsvc.operations.deps import Deps
 from authsvc.operations.throttle import address_key
 
@@ -236,7 +237,12 @@ async def _is_right_password(
         deps.hasher, fingerprint, password=password, stored=stored, address=key
     )
     if right:
+        is_first = not deps.right_passwords.holds(fingerprint, deps.now())
         deps.right_passwords.add(fingerprint, deps.now())
+        if (
+            is_first and user is not None and stored is not None
+        ):  # not each of a thousand jobs that waited together
+            await renew_hash(deps, user.principal, password, stored)
     else:
         deps.throttle.passwords.count(attempt, deps.now(), fingerprint=fingerprint)
         deps.wrong_passwords.add(fingerprint, deps.now())

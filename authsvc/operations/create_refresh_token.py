@@ -2,7 +2,7 @@
 
 from authsvc.adapters.postgres.credentials import count_live_refresh_tokens, insert_credential
 from authsvc.adapters.postgres.services import find_service_record
-from authsvc.core.credential import CredentialKind, compose_secret
+from authsvc.core.credential import MAX_LIFE, CredentialKind, compose_secret
 from authsvc.core.event import Requester
 from authsvc.core.records import CredentialRecord
 from authsvc.core.service import Service
@@ -20,15 +20,17 @@ async def create_refresh_token(
     """Store a refresh token for `who` and return its text, which is shown this once; None when it has `MAX_LIVE` already.
 
     None, too, when the service has been deleted since it was looked up: its refresh tokens went with it. It dies with the
-    credential it was obtained with, or with the next change of the password it was obtained with.
+    credential it was obtained with, or with the next change of the password it was obtained with, and after a year.
     """
+    now = deps.now()
+    latest = now + MAX_LIFE
     secret = compose_secret(CredentialKind.REFRESH, deps.new_id(), deps.new_secret())
     parent = who.credential
     record = CredentialRecord(
         id=secret.id,
         kind=CredentialKind.REFRESH,
         owner=who.principal,
-        created_at=deps.now(),
+        created_at=now,
         digest=deps.digest.digest(secret.text, purpose="credential"),
         limits=who.limits,
         cidrs=() if parent is None else parent.cidrs,
@@ -36,7 +38,7 @@ async def create_refresh_token(
         owner_version=who.credential_version if parent is None else None,
         service=service.name,
         client=None if client is None else client[:MAX_CLIENT],
-        expires_at=who.expires_at,
+        expires_at=latest if who.expires_at is None else min(latest, who.expires_at),
     )
     async with deps.database.change(by) as change:
         if await find_service_record(change, service.name) is None:

@@ -33,6 +33,7 @@ class Deps:
     keys: KeyRing
     digest: SecretDigest
     hasher: PasswordHasher
+    common_passwords: frozenset[str]
     signing_threads: ThreadPoolExecutor
     now: Callable[[], datetime]
     new_id: Callable[[], str]

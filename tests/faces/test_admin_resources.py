@@ -165,9 +165,7 @@ async def test_a_session_is_listed_without_its_secret_and_ends_with_the_password
     texts = [answer.json()["refresh_token"] for answer in asked]
     listed = await send(world, "GET", "/users/alice/sessions")
     items = listed.json()["items"]
-    assert [(s["service"], s["client"], s["expires_at"]) for s in items] == [
-        ("registry.test", "docker", None)
-    ] * 2
+    assert [(s["service"], s["client"]) for s in items] == [("registry.test", "docker")] * 2
     assert not any(text in listed.text for text in texts)
     assert (await send(world, "GET", f"/users/alice/sessions/{items[0]['id']}")).json() == items[0]
     assert (await send(world, "DELETE", f"/users/alice/sessions/{items[0]['id']}")).status_code == 204

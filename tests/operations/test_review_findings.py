@@ -88,6 +88,9 @@ class _Counting:
         self.verified.append(password)
         return await self._hasher.verify(password, stored)
 
+    def is_outdated(self, stored: str) -> bool:
+        return self._hasher.is_outdated(stored)
+
 
 async def test_many_jobs_with_one_password_cost_one_hash(world: World, deps: Deps) -> None:
     """Requests with the same password that arrive together wait for one computation."""
