@@ -32,6 +32,7 @@ from authsvc.adapters.metrics import (
 from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.custody import Custody, check_marks
 from authsvc.adapters.postgres.database import Database
+from authsvc.adapters.postgres.hmac_key import open_hmac_key
 from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.log import Epoch, Seal, open_epoch
 from authsvc.adapters.postgres.memory import PolicyMemory
@@ -144,10 +145,12 @@ async def open_deps(
     *,
     create_keys: bool = False,
     durable: bool = True,
+    any_hmac_key: bool = False,
     clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Deps]:
     """Build everything on a database that has passed its self-test, with the journal running, and take it down again.
 
+    `any_hmac_key` is for the command that begins anew with another one than credentials were made with.
     A command run in the wrong folder must not leave keys there: `create_keys` is for `serve` and `bootstrap` alone.
     Raises StartupError, in one line that says what to do, for a database, a folder or a key that must not be worked with.
     """
@@ -155,7 +158,7 @@ async def open_deps(
     folder, keys = load_keys(settings, create=create_keys)
     seal = make_seal(keys)
     kept = keep_checkpoints(settings, keys)
-    epoch = await _check(url, keys, kept.marks(), durable=durable, is_embedded=settings.is_embedded)
+    epoch = await _check(settings, keys, kept.marks(), durable=durable, any_hmac_key=any_hmac_key)
     custody = Custody(epoch)
     hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
@@ -197,15 +200,17 @@ async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
         await asyncio.sleep(1)
 
 
-async def _check(url: str, keys: KeySet, marks: list[Mark], *, durable: bool, is_embedded: bool) -> Epoch:
+async def _check(
+    settings: Settings, keys: KeySet, marks: list[Mark], *, durable: bool, any_hmac_key: bool
+) -> Epoch:
     try:
         connection = await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=CONNECT_SECONDS
+            application_url(settings), autocommit=True, connect_timeout=CONNECT_SECONDS
         )
     except psycopg.OperationalError as error:
         raise StartupError(
             "nothing runs here: start `authsvc serve`, or run this where AUTHSVC_DATA_DIR is that of the one that runs"
-            if is_embedded
+            if settings.is_embedded
             else "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
         ) from error
     try:
@@ -213,6 +218,8 @@ async def _check(url: str, keys: KeySet, marks: list[Mark], *, durable: bool, is
         await ensure_partitions(connection)
         await check_database(connection, durable=durable)
         await check_marks(connection, marks)
+        if not any_hmac_key:
+            await open_hmac_key(connection, keys.digest.fingerprint)
         return await open_epoch(connection, public=keys.audit.public_bytes, name=f"authsvc-{new_id()[:8]}")
     finally:
         await connection.close()

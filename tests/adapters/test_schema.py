@@ -40,6 +40,7 @@ _FIRST: dict[str, Row] = {
         "created_at": NOW, "not_after": NOW,
     },
     "last_uses": {"id": A, "used_at": NOW},
+    "hmac_key": {"fingerprint": ROOT},
     "epochs": {"number": 1, "origin": "a", "verifier_key": "a"},
     "batches": {
         "prev": 0, "size": 1, "entries": 1, "root": ROOT, "frontier": ROOT, "revision": -1, "epoch": 1, "checkpoint": "c",
@@ -65,6 +66,7 @@ _SECOND: dict[str, Row] = {
     "service_names": {"name": "b"},
     "signing_keys": {"id": "b", "state": "retired"},
     "last_uses": {"id": B},
+    "hmac_key": {},
     "epochs": {"number": 2, "origin": "b"},
     "batches": {"prev": 1, "size": 2},
     "log": {"seq": 1},
@@ -152,6 +154,9 @@ _VIOLATIONS: dict[str, tuple[str, Row]] = {
     "signing_keys_one_active": ("signing_keys", {"state": "active"}),
     "last_uses_id_check": ("last_uses", {"id": "short"}),
     "last_uses_pkey": ("last_uses", {"id": A}),
+    "hmac_key_fingerprint_check": ("hmac_key", {"one": True, "fingerprint": b"short"}),
+    "hmac_key_one_check": ("hmac_key", {"one": False}),
+    "hmac_key_pkey": ("hmac_key", {"one": True}),
     "epochs_number_check": ("epochs", {"number": 0}),
     "epochs_begins_check": ("epochs", {"begins": -1}),
     "epochs_lost_until_check": ("epochs", {"lost_until": -1}),
@@ -280,6 +285,8 @@ def test_second_row_is_valid(as_role: Connection, table: str) -> None:
     """The row that violations are made from breaks nothing by itself, so that they show what they say."""
     if table == "group_members":
         _insert(as_role, "users", {**_FIRST["users"], "id": C, "name": "c", "name_key": "c"})
+    if table == "hmac_key":  # there is one row at most
+        as_role.execute("DELETE FROM hmac_key")
     _insert(as_role, table, {**_FIRST[table], **_SECOND[table]})
 
 

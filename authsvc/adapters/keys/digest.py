@@ -16,6 +16,11 @@ class SecretDigest:
         if len(self.key) != KEY_BYTES:
             raise ValueError(f"the key has {len(self.key)} bytes, not {KEY_BYTES}")
 
+    @property
+    def fingerprint(self) -> bytes:
+        """32 bytes that tell this key from others and nothing else about it."""
+        return self.digest("", purpose="fingerprint")
+
     def digest(self, secret: str, *, purpose: str) -> bytes:
         """32 bytes that depend on the key, on `purpose` and on `secret`."""
         label = purpose.encode()

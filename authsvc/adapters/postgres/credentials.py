@@ -4,7 +4,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, not_, or_, select, true
 
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, equals, narrow
@@ -84,6 +84,15 @@ async def count_live_refresh_tokens(change: Change, owner: Principal) -> int:
 
 async def list_dead_credentials(change: Change, *, limit: int) -> list[CredentialRecord]:
     """Return credentials of anybody's that have expired, or that a change of password has ended; refresh tokens first."""
+    return await _list_any(change, not_(_is_live(change.time)), limit=limit)
+
+
+async def list_all_credentials(change: Change, *, limit: int) -> list[CredentialRecord]:
+    """Return credentials of anybody's; refresh tokens first."""
+    return await _list_any(change, true(), limit=limit)
+
+
+async def _list_any(change: Change, which: ColumnElement[bool], *, limit: int) -> list[CredentialRecord]:
     c = credentials.c
     owner = select(
         *_COLUMNS, c.user_id, func.coalesce(users.c.name, robots.c.subject), c.robot_id
@@ -91,7 +100,7 @@ async def list_dead_credentials(change: Change, *, limit: int) -> list[Credentia
         credentials.outerjoin(users, users.c.id == c.user_id).outerjoin(robots, robots.c.id == c.robot_id)
     )
     # What dies with another comes before it, so that each has its own event.
-    statement = owner.where(not_(_is_live(change.time))).order_by(c.parent_id.is_(None), c.id).limit(limit)
+    statement = owner.where(which).order_by(c.parent_id.is_(None), c.id).limit(limit)
     records = []
     for *columns, user_id, name, robot_id in await change.rows(statement):
         kind, id_ = (PrincipalKind.USER, user_id) if robot_id is None else (PrincipalKind.ROBOT, robot_id)

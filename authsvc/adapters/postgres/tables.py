@@ -171,6 +171,13 @@ last_uses = Table(
     Column("address", INET),
 )
 
+hmac_key = Table(
+    "hmac_key",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+)
+
 epochs = Table(
     "epochs",
     metadata,

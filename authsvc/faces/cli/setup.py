@@ -16,6 +16,7 @@ from authsvc.faces.cli.output import Form, FormOption, say, show
 from authsvc.faces.cli.server import first_start
 from authsvc.operations.administer_users import reset_password
 from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
+from authsvc.operations.revoke_credentials import revoke_credentials_offline
 from authsvc.wiring import check_tls, embedded_url, new_secret, open_deps, owner_url, upgrade
 
 admin = typer.Typer(help="Repair administrators from the server's own console.", no_args_is_help=True)
@@ -63,6 +64,21 @@ def reset(
     password = read_password(stdin=True, otherwise="") if stdin else new_secret()[:20]
     run(lambda deps, actor: reset_password(deps, actor, username, password))
     say(f"{username} has a new password" + ("" if stdin else f": {password}"))
+
+
+@admin.command("revoke-credentials")
+def revoke(
+    *, yes: Annotated[bool, typer.Option("--yes", help="Really all of them: pipelines stop.")] = False
+) -> None:
+    """Revoke every token, robot secret and session: after a breach, or when hmac.key was lost. Stop an embedded service first."""
+    if not yes:
+        raise typer.BadParameter(
+            "this stops every pipeline and login but with passwords: add --yes if you mean it"
+        )
+    settings = read_settings()
+    data_dir = settings.data_dir if settings.is_embedded else None
+    count = revoke_credentials_offline(lambda: open_deps(settings, any_hmac_key=True), data_dir=data_dir)
+    typer.echo(f"authsvc: {count} credentials are revoked; make new robot secrets and tokens")
 
 
 @config.command("check")
