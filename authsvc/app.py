@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -49,4 +50,4 @@ class Application:
 def create() -> Application:
     """Return the application of this process's environment; what a worker runs."""
     calm_collector()
-    return Application(read_settings())
+    return Application(read_settings(), partial(open_deps, shared=True))

@@ -38,6 +38,7 @@ from authsvc.adapters.postgres.log import Epoch, Seal, open_epoch
 from authsvc.adapters.postgres.memory import PolicyMemory
 from authsvc.adapters.postgres.migrate import check_migrated, upgrade
 from authsvc.adapters.postgres.selftest import check_database, ensure_partitions
+from authsvc.adapters.shared_memory import open_shared
 from authsvc.config import Settings
 from authsvc.core.credential import SECRET_ALPHABET, SECRET_LENGTH
 from authsvc.core.errors import StartupError
@@ -46,6 +47,7 @@ from authsvc.core.note import Checkpoint, VerifierKey, sign_note
 from authsvc.core.service import Algorithm
 from authsvc.operations.deps import Deps
 from authsvc.operations.recover_audit import Recovery
+from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES, Throttle
 
 __all__ = ["METRICS_TYPE", "configure_logs", "exposition", "observe_token", "upgrade"]
 
@@ -146,10 +148,12 @@ async def open_deps(
     create_keys: bool = False,
     durable: bool = True,
     any_hmac_key: bool = False,
+    shared: bool = False,
     clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[Deps]:
     """Build everything on a database that has passed its self-test, with the journal running, and take it down again.
 
+    `shared` counts attempts together with the other workers of the same `serve`.
     `any_hmac_key` is for the command that begins anew with another one than credentials were made with.
     A command run in the wrong folder must not leave keys there: `create_keys` is for `serve` and `bootstrap` alone.
     Raises StartupError, in one line that says what to do, for a database, a folder or a key that must not be worked with.
@@ -183,6 +187,7 @@ async def open_deps(
                 new_secret=new_secret,
                 issuer=settings.issuer,
                 token_ttl_seconds=settings.token_ttl_seconds,
+                throttle=_throttle(settings, keys) if shared else Throttle(),
             )
         finally:
             for task in running:
@@ -190,6 +195,11 @@ async def open_deps(
             await asyncio.wait(running)
             hasher.close()
             signing_threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _throttle(settings: Settings, keys: KeySet) -> Throttle:
+    memory = open_shared(settings.data_dir / ATTEMPTS_FILE, THROTTLE_BYTES)
+    return Throttle(memory, keys.digest.digest("", purpose="attempts"))
 
 
 async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:

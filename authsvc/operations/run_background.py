@@ -59,18 +59,28 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
         with suppress(AuthsvcError, NoteError, OSError):  # a TimeoutError among the last
             async with asyncio.timeout(2):
                 await deps.last_uses.write(deps.database)
-                await flush_throttled(deps)
+                await flush_throttled(deps, rest=True)
                 await deps.journal.record(stopped, revision=None)
                 await look(deps)
 
 
-async def flush_throttled(deps: Deps) -> None:
-    """Tell the log, in one event each, how many requests of an address were turned away before they were evaluated."""
-    for what, address, count in deps.throttle.take_turned_away(MAX_FLUSHED):
-        body: dict[str, Json] = {"what": what, "count": count}
-        by = Requester(ANONYMOUS, address=address or None)
-        event = Event(Kind.AUTH_THROTTLED, deps.now(), deps.new_nonce(), by, Outcome.REFUSED, body)
-        await deps.journal.record(event, revision=None)
+async def flush_throttled(deps: Deps, *, rest: bool = False) -> None:
+    """Tell the log, in one event each, how many requests of an address were turned away before they were evaluated.
+
+    With `rest`, all that there are, those of many addresses in one. What the log does not take is told the next time.
+    """
+    waiting = deps.throttle.take_turned_away(MAX_FLUSHED, rest=rest)
+    try:
+        while waiting:
+            what, address, count = waiting[0]
+            body: dict[str, Json] = {"what": what, "count": count}
+            by = Requester(ANONYMOUS, address=address or None)
+            event = Event(Kind.AUTH_THROTTLED, deps.now(), deps.new_nonce(), by, Outcome.REFUSED, body)
+            await deps.journal.record(event, revision=None)
+            del waiting[0]
+    finally:
+        for left in waiting:
+            deps.throttle.turn_away(*left)
 
 
 async def delete_dead_credentials(deps: Deps) -> None:

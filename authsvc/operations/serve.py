@@ -17,11 +17,13 @@ from types import FrameType
 from authsvc.adapters.embedded.server import EmbeddedServer
 from authsvc.adapters.metrics import forget_process
 from authsvc.adapters.postgres.migrate import upgrade
+from authsvc.adapters.shared_memory import create_shared
 from authsvc.adapters.workers import Workers, listen, this_python
 from authsvc.core.errors import StartupError
 from authsvc.operations.bootstrap import Bootstrapped, FirstStart, bootstrap
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_keys import export_bundle
+from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES
 
 LOOK_SECONDS = 0.5
 
@@ -60,6 +62,7 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
             upgrade(plan.owner_url())
         announce(asyncio.run(prepare(plan)))
         metrics = _empty_folder(plan.data_dir / "metrics")
+        create_shared(plan.data_dir / ATTEMPTS_FILE, THROTTLE_BYTES)
         environment = {**plan.environment, "PROMETHEUS_MULTIPROC_DIR": metrics}
         workers = Workers(
             [*this_python(), "worker"],

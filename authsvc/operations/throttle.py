@@ -1,12 +1,13 @@
 """Attempts counted in memory, so that guessing is slow and nobody can buy disk with requests that come to nothing."""
 
+import secrets
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_network
 
 from authsvc.core.errors import ThrottledError
 from authsvc.core.principal import Address
+from authsvc.operations.tally import SLOT_BYTES, Tally
 
 WINDOW = timedelta(minutes=1)
 WRONG_PASSWORDS = 20
@@ -16,58 +17,57 @@ FAILURES = 120
 ANONYMOUS = 240
 """Anonymous tokens a minute from one address that are no repetition of another."""
 SCOPES_AS_ONE, BYTES_AS_ONE = 4, 256
-MAX_COUNTERS = 50_000
+MAX_COUNTERS = 32_768
+"""Keys that each limit counts at a time."""
+THROTTLE_BYTES = 3 * MAX_COUNTERS * SLOT_BYTES
+ATTEMPTS_FILE = "attempts"
+"""The file below DATA_DIR that workers count in, together."""
+MAX_TURNED_AWAY = 50_000
 
 _IPV6_PREFIX = 64
 
 
-@dataclass(slots=True)
-class _Counter:
-    since: datetime
-    seen: set[bytes] = field(default_factory=set)
-    count: int = 0
-
-
 class Attempts:
-    """Counts what was tried, by a typed key, within fixed windows; the oldest counters are forgotten first."""
+    """Counts what was tried, by a typed key, up to a limit."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, tally: Tally) -> None:
         self._limit = limit
-        self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
+        self._tally = tally
 
     def is_over(self, key: tuple[str, str], now: datetime) -> int:
         """Return the seconds to wait when `key` is over its limit, else 0."""
-        counter = self._counters.get(key)
-        if counter is None or counter.count < self._limit or now - counter.since >= WINDOW:
-            return 0
-        return max(1, int((counter.since + WINDOW - now).total_seconds()))
+        count, left = self._tally.look(key, now)
+        return 0 if count < self._limit else max(1, int(left))
 
     def count(
         self, key: tuple[str, str], now: datetime, *, fingerprint: bytes | None = None, weight: int = 1
     ) -> None:
         """Count one attempt; one with a fingerprint counts once a window, as a client's single try may be two requests."""
-        counter = self._counters.get(key)
-        if counter is None or now - counter.since >= WINDOW:
-            counter = self._counters[key] = _Counter(now)
-            self._counters.move_to_end(key)
-            if len(self._counters) > MAX_COUNTERS:
-                self._counters.popitem(last=False)
         if fingerprint is not None:
-            if fingerprint in counter.seen:
+            once = (*key, fingerprint.hex())
+            if self._tally.look(once, now)[0]:
                 return
-            if len(counter.seen) < self._limit:
-                counter.seen.add(fingerprint)
-        counter.count += weight
+            self._tally.add(once, now)
+        self._tally.add(key, now, weight)
 
 
-@dataclass(slots=True)
 class Throttle:
-    """Every limit on attempts, and how many requests were turned away since the log was last told."""
+    """Every limit on attempts, and how many requests were turned away since the log was last told.
 
-    passwords: Attempts = field(default_factory=lambda: Attempts(WRONG_PASSWORDS))
-    failures: Attempts = field(default_factory=lambda: Attempts(FAILURES))
-    anonymous: Attempts = field(default_factory=lambda: Attempts(ANONYMOUS))
-    turned_away: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
+    `memory` is THROTTLE_BYTES that workers share, with their common `key`; None keeps both to this process.
+    """
+
+    def __init__(self, memory: memoryview | None = None, key: bytes | None = None) -> None:
+        memory = memoryview(bytearray(THROTTLE_BYTES)) if memory is None else memory
+        key = secrets.token_bytes(32) if key is None else key
+        part = THROTTLE_BYTES // 3
+        passwords, failures, anonymous = (
+            Tally(memory[at * part : (at + 1) * part], key=key, window=WINDOW) for at in range(3)
+        )
+        self.passwords = Attempts(WRONG_PASSWORDS, passwords)
+        self.failures = Attempts(FAILURES, failures)
+        self.anonymous = Attempts(ANONYMOUS, anonymous)
+        self._turned_away: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def check_passwords(self, attempt: tuple[str, str], now: datetime) -> None:
         """Raise ThrottledError when an (account, address) has had enough wrong passwords lately."""
@@ -91,19 +91,27 @@ class Throttle:
             self.turn_away(*told)
             raise ThrottledError(wait)
 
-    def turn_away(self, what: str, address: str) -> None:
-        """Note a request that was refused before it was evaluated; the log hears of it by the minute, as a number."""
-        key = (what, address)
-        if key in self.turned_away or len(self.turned_away) < MAX_COUNTERS:
-            self.turned_away[key] = self.turned_away.get(key, 0) + 1
+    def turn_away(self, what: str, address: str, count: int = 1) -> None:
+        """Note requests that were refused before they were evaluated; the log hears of them by the minute, as a number.
 
-    def take_turned_away(self, most: int) -> list[tuple[str, str, int]]:
-        """Return and forget up to `most` of the noted (what, address, count)."""
+        Beyond so many addresses the rest is counted together, under none.
+        """
+        key = (what, address)
+        if key not in self._turned_away and len(self._turned_away) >= MAX_TURNED_AWAY:
+            key = (what, "")
+        self._turned_away[key] = self._turned_away.get(key, 0) + count
+
+    def take_turned_away(self, most: int, *, rest: bool = False) -> list[tuple[str, str, int]]:
+        """Return and forget up to `most` of the noted (what, address, count); with `rest`, all others too, under no address."""
         taken: list[tuple[str, str, int]] = []
-        while self.turned_away and len(taken) < most:
-            (what, address), count = self.turned_away.popitem(last=False)
+        while self._turned_away and len(taken) < most:
+            (what, address), count = self._turned_away.popitem(last=False)
             taken.append((what, address, count))
-        return taken
+        others: dict[str, int] = {}
+        while rest and self._turned_away:
+            (what, _), count = self._turned_away.popitem()
+            others[what] = others.get(what, 0) + count
+        return taken + [(what, "", count) for what, count in others.items()]
 
 
 def address_key(address: Address | None) -> str:

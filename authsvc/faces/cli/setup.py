@@ -78,7 +78,7 @@ def revoke(
     settings = read_settings()
     data_dir = settings.data_dir if settings.is_embedded else None
     count = revoke_credentials_offline(lambda: open_deps(settings, any_hmac_key=True), data_dir=data_dir)
-    typer.echo(f"authsvc: {count} credentials are revoked; make new robot secrets and tokens")
+    typer.echo(f"authsvc: revoked credentials: {count}; make new robot secrets and tokens")
 
 
 @config.command("check")
