@@ -9,7 +9,6 @@ from authsvc.adapters.embedded.server import EmbeddedServer
 from authsvc.adapters.postgres.credentials import delete_credential, list_all_credentials
 from authsvc.adapters.postgres.hmac_key import replace_hmac_key
 from authsvc.core.event import Requester
-from authsvc.core.principal import SYSTEM
 from authsvc.operations.deps import Deps
 
 MAX_REVOKED = 100
@@ -17,7 +16,7 @@ MAX_REVOKED = 100
 
 
 def revoke_credentials_offline(
-    open_deps: Callable[[], AbstractAsyncContextManager[Deps]], *, data_dir: Path | None
+    open_deps: Callable[[], AbstractAsyncContextManager[Deps]], by: Requester, *, data_dir: Path | None
 ) -> int:
     """Revoke all, and return how many; `data_dir` is the embedded server's, which is started for it, None for another's.
 
@@ -26,7 +25,7 @@ def revoke_credentials_offline(
 
     async def run() -> int:
         async with open_deps() as deps:
-            return await revoke_credentials(deps)
+            return await revoke_credentials(deps, by)
 
     with ExitStack() as stack:
         if data_dir is not None:
@@ -34,14 +33,14 @@ def revoke_credentials_offline(
         return asyncio.run(run())
 
 
-async def revoke_credentials(deps: Deps) -> int:
+async def revoke_credentials(deps: Deps, by: Requester) -> int:
     """Revoke every token, robot secret and session, each with its event, and return how many; passwords stay.
 
     From then on the key in KEYS_DIR is the one that credentials are made with.
     """
     revoked, more = 0, True
     while more:
-        async with deps.database.change(Requester(SYSTEM)) as change:
+        async with deps.database.change(by) as change:
             records = await list_all_credentials(change, limit=MAX_REVOKED)
             for record in records:
                 await delete_credential(change, record)

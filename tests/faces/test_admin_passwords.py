@@ -7,6 +7,7 @@ import pytest
 from passlib.hash import argon2
 
 from authsvc.core.errors import InvalidInputError, NotFoundError
+from authsvc.faces.cli.console import at_console
 from authsvc.operations.administer_users import reset_password
 from tests.world import ADMIN_PASSWORD, API, World, password_of
 
@@ -28,7 +29,7 @@ async def test_a_password_that_is_tried_first_is_refused_everywhere(world: World
     await world.api("POST", "/users", new | {"password": password_of("alice")}, expect=201)
     await world.api("PUT", "/users/alice/password", {"password": password}, expect=422)
     with pytest.raises(InvalidInputError):
-        await reset_password(world.deps, "alice", password)
+        await reset_password(world.deps, at_console(), "alice", password)
     assert await sign_in(world, "alice", password_of("alice")) == 200
     assert await sign_in(world, "alice", password) == 401
 
@@ -93,4 +94,4 @@ async def test_a_hash_that_costs_too_little_is_made_anew_at_the_next_login(
 async def test_the_console_resets_nobody_s_password(world: World) -> None:
     """A name that does not exist is told before anything is hashed."""
     with pytest.raises(NotFoundError):
-        await reset_password(world.deps, "nobody", ADMIN_PASSWORD)
+        await reset_password(world.deps, at_console(), "nobody", ADMIN_PASSWORD)

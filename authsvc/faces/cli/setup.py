@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from authsvc.config import PREFIX, Settings, read_settings
 from authsvc.core.canonical import Json
 from authsvc.core.errors import StartupError
-from authsvc.faces.cli.console import run
+from authsvc.faces.cli.console import at_console, run
 from authsvc.faces.cli.options import StdinOption, read_password
 from authsvc.faces.cli.output import Form, FormOption, say, show
 from authsvc.faces.cli.server import first_start
@@ -70,15 +70,17 @@ def reset(
 def revoke(
     *, yes: Annotated[bool, typer.Option("--yes", help="Really all of them: pipelines stop.")] = False
 ) -> None:
-    """Revoke every token, robot secret and session: after a breach, or when hmac.key was lost. Stop an embedded service first."""
+    """Revoke every token, robot secret and session, after a breach or when hmac.key was lost. Stop an embedded service first."""
     if not yes:
         raise typer.BadParameter(
             "this stops every pipeline and login but with passwords: add --yes if you mean it"
         )
     settings = read_settings()
     data_dir = settings.data_dir if settings.is_embedded else None
-    count = revoke_credentials_offline(lambda: open_deps(settings, any_hmac_key=True), data_dir=data_dir)
-    typer.echo(f"authsvc: revoked credentials: {count}; make new robot secrets and tokens")
+    count = revoke_credentials_offline(
+        lambda: open_deps(settings, any_hmac_key=True), at_console().by, data_dir=data_dir
+    )
+    say(f"revoked credentials: {count}; make new robot secrets and tokens")
 
 
 @config.command("check")
