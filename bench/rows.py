@@ -11,6 +11,8 @@ LOGIN_RATE = 200.0
 CHANGE_RATE = 10.0
 AHEAD = 1.5
 """Seconds by which what runs beside a measurement begins earlier and ends later."""
+WARM_UP = 15.0
+"""Seconds of load in which a hot set becomes hot; what a cold start costs is another question."""
 SMALL = Population(users=10, projects=10, events=10, asking=10)
 LARGE = Population(users=100_000, projects=10_000, events=1_000_000, asking=10_000)
 FULL = Population(users=1_000_000, projects=100_000, events=10_000_000, asking=10_000)
@@ -122,6 +124,8 @@ def large_installation(bench: Bench, size: Population) -> Row:
         print(f"  loading {size}", flush=True)
         many = populate(large.folder, size, service=ES256)
         few = populate(small.folder, SMALL, service=ES256)
+        for service, requests in ((large, many), (small, few)):
+            run_load(Load(service.port, requests, bench.connections, WARM_UP))
         return bench.compare(
             f"tokens among {size.users:,} users, {size.events:,} events ÷ among 10",
             lambda: bench.rate(large.port, *many),

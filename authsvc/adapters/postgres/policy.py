@@ -39,23 +39,30 @@ FROM (SELECT 1) AS one LEFT JOIN users u ON u.name_key = %s
 BINDINGS = """
 (SELECT coalesce(json_agg(json_build_array(
     b.id, b.role, r.permissions, p.name, b.repositories, g.id, g.name, b.services, b.cidrs, b.not_before, b.expires_at
- )), '[]') FROM bindings b JOIN roles r ON r.name = b.role LEFT JOIN projects p ON p.id = b.project_id
- LEFT JOIN groups g ON g.id = b.group_id WHERE {whose})
+ )), '[]') FROM ({whose}) AS b JOIN roles r ON r.name = b.role LEFT JOIN projects p ON p.id = b.project_id
+ LEFT JOIN groups g ON g.id = b.group_id)
+"""
+# Not one condition with OR: no index serves that, and every sign-in would read all bindings there are.
+_OF_USER = """
+SELECT * FROM bindings WHERE user_id = u.id
+UNION ALL SELECT x.* FROM group_members m JOIN bindings x USING (group_id) WHERE m.user_id = u.id
 """
 
 _USER_POLICY = f"""
 SELECT {_REVISION}, NOT u.disabled, u.credential_version,
        (SELECT coalesce(array_agg(group_id), '{{}}') FROM group_members WHERE user_id = u.id),
-       {BINDINGS.format(whose="b.user_id = u.id OR b.group_id IN (SELECT group_id FROM group_members WHERE user_id = u.id)")}
+       {BINDINGS.format(whose=_OF_USER)}
 FROM (SELECT 1) AS one LEFT JOIN users u ON u.id = %s
 """  # noqa: S608 - formatted from the constants above
 
 _ROBOT_POLICY = f"""
-SELECT {_REVISION}, NOT o.disabled, 0, '{{}}'::text[], {BINDINGS.format(whose="b.robot_id = o.id")}
+SELECT {_REVISION}, NOT o.disabled, 0, '{{}}'::text[], {BINDINGS.format(whose="SELECT * FROM bindings WHERE robot_id = o.id")}
 FROM (SELECT 1) AS one LEFT JOIN robots o ON o.id = %s
 """  # noqa: S608 - formatted from the constants above
 
-_GROUP_BINDINGS = f"SELECT {BINDINGS.format(whose='b.group_id = %s')}"
+_GROUP_BINDINGS = f"""
+SELECT {BINDINGS.format(whose="SELECT * FROM bindings WHERE group_id = %s")}
+"""  # noqa: S608 - formatted from the constant above
 
 _PROJECT = f"SELECT {_REVISION}, (SELECT visibility FROM projects WHERE name = %s)"  # noqa: S608 - as above
 

@@ -11,8 +11,9 @@ from authsvc.core.principal import Binding, Principal, PrincipalKind
 NEWEST_EVENTS = 500
 """Events of each principal that are searched for its last use of a project, so that the cost is bounded."""
 
+_OF_PROJECT = "SELECT * FROM bindings WHERE project_id IS NULL OR project_id = (SELECT id FROM projects WHERE name = %s)"
 _OF_PLACE = f"""
-SELECT {BINDINGS.format(whose="b.project_id IS NULL OR b.project_id = (SELECT id FROM projects WHERE name = %s)")}
+SELECT {BINDINGS.format(whose=_OF_PROJECT)}
 """  # noqa: S608 - formatted from the constant above
 
 _BOUND = """
