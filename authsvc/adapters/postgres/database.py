@@ -183,9 +183,10 @@ class Database:
         batch: Batch | None = None
         try:
             async with _translated(), self._engine.connect() as connection:
+                # A process that is frozen with the policy's lock loses it before those that wait for it give up.
                 await connection.exec_driver_sql(
                     "SELECT set_config('lock_timeout', '2000', true), set_config('statement_timeout', '5000', true),"
-                    " set_config('idle_in_transaction_session_timeout', '5000', true)"
+                    " set_config('idle_in_transaction_session_timeout', '1500', true)"
                 )
                 await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({POLICY_LOCK})")
                 change = Change(connection, by, self._now(), self._new_nonce)
