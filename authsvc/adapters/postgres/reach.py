@@ -14,7 +14,7 @@ NEWEST_EVENTS = 500
 _OF_PROJECT = "SELECT * FROM bindings WHERE project_id IS NULL OR project_id = (SELECT id FROM projects WHERE name = %s)"
 _OF_PLACE = f"""
 SELECT {BINDINGS.format(whose=_OF_PROJECT)}
-"""  # noqa: S608 - formatted from the constant above
+"""
 
 _BOUND = """
 SELECT kind, id, name, disabled, created_at, binding FROM (
