@@ -1,11 +1,15 @@
 """`authsvc audit` beside a running service: asking, proving, and finding what was changed."""
 
 import json
+from pathlib import Path
 
 import jwt
 import psycopg
 import pytest
 
+from authsvc.core.merkle import leaf_hash
+from authsvc.core.note import Checkpoint, parse_note
+from authsvc.core.tlog_proof import TlogProof
 from tests.interop.clients import SKOPEO_DENIED, Image, Skopeo
 from tests.interop.deployment import Account, Service
 from tests.interop.programs import Ended
@@ -31,6 +35,24 @@ def test_a_token_leads_to_its_event(service: Service, acme: dict[str, Account]) 
     jti = _jti_of(token)
     (event,) = json.loads(service.command("audit", "query", "--jti", jti, "-o", "json").succeeded().out)
     assert (event["seq"], event["actor"]["name"]) == (int(jti.split(".")[1]), "reader")
+
+
+def test_a_found_token_is_proved_into_files(
+    service: Service, acme: dict[str, Account], tmp_path: Path
+) -> None:
+    """A token on standard input gives its event, the entry that was hashed and a proof of it; a changed one exits with 1."""
+    token = service.token("repository:acme/app:pull", by=acme["reader"], service="registry.localhost")
+    proof, entry = tmp_path / "token.tlog-proof", tmp_path / "entry.json"
+    files = ["--proof", str(proof), "--entry", str(entry)]
+    told = service.command("audit", "find", "--token", "-", *files, stdin=token).succeeded()
+    assert "signature: good" in told.out
+    assert "claims: as logged" in told.out
+    path = TlogProof.parse(proof.read_text())
+    path.verify(leaf_hash(entry.read_bytes()), Checkpoint.parse(parse_note(path.checkpoint).text))
+    service.command("audit", "find", "--token", "-", stdin=token[:-8] + "AAAAAAAA").failed(
+        code=1, saying="BAD"
+    )
+    _is_one_line(service.command("audit", "find", "--token", token).failed(code=1, saying="standard input"))
 
 
 def test_verification(own_service: Service) -> None:

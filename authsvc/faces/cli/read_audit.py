@@ -59,7 +59,7 @@ def query(
     if output is Form.JSON:
         show([item.describe() for item in page.items], output)
         return
-    show([_row(item) for item in page.items], output)
+    show([row_of(item) for item in page.items], output)
     if page.next_after is not None:
         typer.echo(f"more: --cursor {page.next_after}")
 
@@ -89,7 +89,8 @@ def _in_utc(text: str) -> str:
     return f"{day}T{clock or '00:00:00'}" + ("" if has_offset else "Z")
 
 
-def _row(item: Found) -> dict[str, str | int]:
+def row_of(item: Found) -> dict[str, str | int]:
+    """Return an event as a line of a table."""
     fields = item.fields
     actor, grants = fields.get("actor"), fields.get("grants")
     about = " ".join(_about(grant) for grant in grants) if isinstance(grants, list) else ""
