@@ -71,6 +71,7 @@ class Kind(StrEnum):
     KEY_CHANGED = "key.changed"
     KEY_RETIRED = "key.retired"
     AUDIT_QUERIED = "audit.queried"
+    AUDIT_EXPORTED = "audit.exported"
     AUDIT_PRUNED = "audit.pruned"
     AUDIT_RECOVERED = "audit.recovered"
     SERVICE_STARTED = "service.started"

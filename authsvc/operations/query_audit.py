@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from authsvc.adapters.postgres.audit_log import LogEntry, list_events
 from authsvc.adapters.postgres.database import Read
@@ -53,6 +54,18 @@ class Found:
         assert isinstance(time, int)  # every entry of this schema has it; the database's column is made of it
         return from_microseconds(time).isoformat().replace("+00:00", "Z")
 
+    @property
+    def about(self) -> str:
+        """Return its grants in a line: what was granted, and what was refused and why."""
+        grants = self.fields.get("grants")
+        return " ".join(_about(grant) for grant in grants) if isinstance(grants, list) else ""
+
+
+def _about(grant: dict[str, Any]) -> str:
+    granted = ",".join(grant.get("granted", {})) or "-"
+    refused = ", ".join(f"{action} {reason}" for action, reason in grant.get("refused", {}).items())
+    return f"{grant['name']}:{granted}" + (f" (refused: {refused})" if refused else "")
+
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
@@ -99,7 +112,7 @@ async def query_audit(deps: Deps, actor: Actor | None, search: Search) -> FoundP
             limit=search.limit + 1,
             newest_first=search.newest_first,
         )
-    items = [_show(row, project) for row in rows[: search.limit]]
+    items = [show_event(row, project) for row in rows[: search.limit]]
     if search.wanted.jti is not None:
         items = [item for item in items if item.jti == search.wanted.jti]
     return FoundPage(tuple(items), rows[search.limit - 1].seq if len(rows) > search.limit else None)
@@ -111,7 +124,7 @@ async def get_event(deps: Deps, actor: Actor | None, seq: int) -> Found:
         await demand_to_read_all(deps, read, actor)
         await record_question(deps, actor, {"seq": seq})
         rows = await list_events(read, ANYTHING, after=seq - 1, limit=1, newest_first=False)
-    return _show(found(rows[0] if rows and rows[0].seq == seq else None, "event"), None)
+    return show_event(found(rows[0] if rows and rows[0].seq == seq else None, "event"))
 
 
 async def demand_to_read_all(deps: Deps, read: Read, actor: Actor | None) -> None:
@@ -139,7 +152,8 @@ async def _demand_to_read(deps: Deps, read: Read, actor: Actor | None, project: 
     return project
 
 
-def _show(row: LogEntry, project: str | None) -> Found:
+def show_event(row: LogEntry, project: str | None = None) -> Found:
+    """Return a row of the log as an event, as far as who is confined to `project` may see it."""
     fields = canonical.decode(row.entry)
     return Found(row, fields if project is None else _confine(fields, project))
 

@@ -43,14 +43,24 @@ class _Arm:
 
 
 async def list_events(
-    read: Read, wanted: Filter, *, after: int | None, limit: int, newest_first: bool
+    read: Read,
+    wanted: Filter,
+    *,
+    after: int | None,
+    limit: int,
+    newest_first: bool,
+    end: int | None = None,
 ) -> list[LogEntry]:
-    """Return entries in order, from beyond the sequence number `after` on.
+    """Return entries in order, from beyond the sequence number `after` on; oldest first, up to but without `end`.
 
     Raises UnavailableError when the search would take too long.
     """
+    if newest_first:
+        beyond, before = _FIRST, _LAST if after is None else after
+    else:
+        beyond, before = _FIRST if after is None else after, _LAST if end is None else end
     arms = [
-        _page(arm, wanted, after=after, limit=limit, newest_first=newest_first).subquery()
+        _page(arm, wanted, beyond=beyond, before=before, newest_first=newest_first).limit(limit).subquery()
         for arm in _arms(wanted)
     ]
     together = union_all(*(select(arm.c.seq, arm.c.entry) for arm in arms)).subquery()
@@ -99,24 +109,21 @@ def _positions(column: str, name: str) -> list[_Arm]:
 
 
 def _page(
-    arm: _Arm, wanted: Filter, *, after: int | None, limit: int, newest_first: bool
+    arm: _Arm, wanted: Filter, *, beyond: int, before: int, newest_first: bool
 ) -> Select[tuple[int, bytes]]:
     seq = log.c.seq
-    statement = select(seq, log.c.entry).where(*arm.where, *_narrowing(wanted)).limit(limit)
+    statement = select(seq, log.c.entry).where(*arm.where, *_narrowing(wanted))
     if arm.column is None:
-        if after is not None:
-            statement = statement.where(seq < after if newest_first else seq > after)
+        statement = statement.where(seq > beyond, seq < before)
         return statement.order_by(seq.desc() if newest_first else seq)
     # A range from both ends and not `=`: for a column that it knows to be constant, the planner does not see that the
     # partitions' indexes are in order, and sorts all there is.
     has, wants = func.hashtext(arm.column), func.hashtext(literal(arm.name, Text))
-    statement = statement.where(arm.column == arm.name)
     place = tuple_(has, seq)
-    if newest_first:
-        bounds = (has >= wants, place < tuple_(wants, _LAST if after is None else after))
-        return statement.where(*bounds).order_by(has.desc(), seq.desc())
-    bounds = (has <= wants, place > tuple_(wants, _FIRST if after is None else after))
-    return statement.where(*bounds).order_by(has, seq)
+    statement = statement.where(
+        arm.column == arm.name, place > tuple_(wants, beyond), place < tuple_(wants, before)
+    )
+    return statement.order_by(*((has.desc(), seq.desc()) if newest_first else (has, seq)))
 
 
 def _narrowing(wanted: Filter) -> list[ColumnElement[bool]]:
@@ -145,3 +152,9 @@ def _narrowing(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.until is not None:
         conditions.append(c.time < wanted.until)
     return conditions
+
+
+async def read_size(read: Read) -> int:
+    """Return how many entries the log has had."""
+    row = await read.row(select(batches.c.size).order_by(batches.c.prev.desc()).limit(1))
+    return 0 if row is None else int(row[0])

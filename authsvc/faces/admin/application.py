@@ -21,7 +21,17 @@ from authsvc.core.errors import (
     UnavailableError,
 )
 from authsvc.core.principal import Network
-from authsvc.faces.admin import audit, audit_proof, expiring, groups, projects, services, users, why
+from authsvc.faces.admin import (
+    audit,
+    audit_export,
+    audit_proof,
+    expiring,
+    groups,
+    projects,
+    services,
+    users,
+    why,
+)
 from authsvc.faces.admin.document import TAGS, describe_api
 from authsvc.faces.admin.strict_route import UnreadableError
 from authsvc.faces.http import Receive, Scope, Send, answer, header
@@ -59,6 +69,7 @@ def make_admin(
     api.include_router(services.router)
     api.include_router(expiring.router)
     api.include_router(audit_proof.router)
+    api.include_router(audit_export.router)
     api.include_router(audit.router)
     api.include_router(why.router)
     app.include_router(api)
@@ -106,7 +117,7 @@ class BodyLimit:
 
 
 class Deadline:
-    """Answers 503 when a request takes longer than ten seconds, whatever the database does.
+    """Answers 503 when an answer has not begun after ten seconds, whatever the database does; an export may go on for longer.
 
     The work is left behind to end on its own: cancelling it would wait for a driver that waits for a frozen socket.
     """
@@ -132,17 +143,16 @@ class Deadline:
         self._left.add(work)
         work.add_done_callback(self._left.discard)
         done, _ = await asyncio.wait({work}, timeout=DEADLINE)
-        if done:
-            work.result()
+        if done or begun:
+            await work
             return
         over = True
         work.cancel()
-        if not begun:
-            problem = problem_of(UnavailableError(""))
-            body = JSONResponse(
-                describe(problem, "the database did not answer in time: try again in a moment")
-            ).body
-            await answer(send, 503, bytes(body), [(b"retry-after", b"2")], kind=MEDIA_TYPE.encode())
+        problem = problem_of(UnavailableError(""))
+        body = JSONResponse(
+            describe(problem, "the database did not answer in time: try again in a moment")
+        ).body
+        await answer(send, 503, bytes(body), [(b"retry-after", b"2")], kind=MEDIA_TYPE.encode())
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

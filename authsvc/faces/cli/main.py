@@ -8,6 +8,7 @@ from authsvc.core.errors import AuthsvcError, InvalidInputError
 from authsvc.faces.cli import (
     audit,
     custody,
+    export_audit,
     find_audit,
     groups,
     keys,
@@ -52,6 +53,7 @@ application.add_typer(setup.db, name="db")
 application.add_typer(keys.keys, name="keys")
 audit.audit.command("query")(read_audit.query)
 audit.audit.command("find")(find_audit.find)
+audit.audit.command("export")(export_audit.export)
 application.add_typer(audit.audit, name="audit")
 audit.audit.command("recover")(custody.recover)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -92,8 +92,7 @@ def _in_utc(text: str) -> str:
 def row_of(item: Found) -> dict[str, str | int]:
     """Return an event as a line of a table."""
     fields = item.fields
-    actor, grants = fields.get("actor"), fields.get("grants")
-    about = " ".join(_about(grant) for grant in grants) if isinstance(grants, list) else ""
+    actor = fields.get("actor")
     return {
         "seq": item.seq,
         "time": item.time[:19] + "Z",
@@ -101,12 +100,5 @@ def row_of(item: Found) -> dict[str, str | int]:
         "outcome": str(fields["outcome"]),
         "actor": str(actor.get("name") or actor.get("kind")) if isinstance(actor, dict) else "",
         "address": str(fields.get("address", "-")),
-        "about": about or str(fields.get("reason", "")),
+        "about": item.about or str(fields.get("reason", "")),
     }
-
-
-def _about(grant: dict[str, Any]) -> str:
-    """Return one grant in a line: what was granted, and what was refused and why."""
-    granted = ",".join(grant.get("granted", {})) or "-"
-    refused = ", ".join(f"{action} {reason}" for action, reason in grant.get("refused", {}).items())
-    return f"{grant['name']}:{granted}" + (f" (refused: {refused})" if refused else "")
