@@ -118,7 +118,7 @@ class Verifier:
         if len(read) == batch.entries:
             moved = [seq for seq, (_, kind) in enumerate(read, start=batch.prev) if kind.moves_policy]
             revision = moved[-1] if moved else standing.revision
-            frontier = self._grow(standing.frontier, [leaf for leaf, _ in read], found)
+            frontier = self.grow(standing.frontier, [leaf for leaf, _ in read], found)
         else:
             # Some were pruned: the signed root remains, and the frontier that folds into it.
             found.bridged += batch.entries - len(read)
@@ -141,7 +141,7 @@ class Verifier:
                 raise TamperedError(min(row.seq, seq), "the entry is missing, doubled, or out of order")
             yield row
 
-    def _grow(self, frontier: Frontier, leaves: list[bytes], found: Verified) -> Frontier:
+    def grow(self, frontier: Frontier, leaves: list[bytes], found: Verified) -> Frontier:
         """Append leaves, and compare the tree with the checkpoints that are known on the way."""
         start, end = frontier.size, frontier.size + len(leaves)
         for size in sorted(size for size in self.known if start < size < end):

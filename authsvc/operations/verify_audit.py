@@ -42,7 +42,7 @@ def verify_database(
     with open_audit_rows(dsn) as rows:
         missing = _claimed_missing(rows)
         task = Task(
-            CheckpointReader.of(trust, rows.epochs()), _by_size(known), missing, replay=replay and not missing
+            CheckpointReader.of(trust, rows.epochs()), by_size(known), missing, replay=replay and not missing
         )
         size, stretches = rows.size(), cut(rows.batches())
 
@@ -71,7 +71,8 @@ def _claimed_missing(rows: AuditRows) -> list[Missing]:
     return claimed
 
 
-def _by_size(known: Iterable[Known]) -> dict[int, list[bytes]]:
+def by_size(known: Iterable[Known]) -> dict[int, list[bytes]]:
+    """Return the roots of checkpoints by the size of their tree."""
     roots: dict[int, list[bytes]] = {}
     for checkpoint in known:
         roots.setdefault(checkpoint.size, []).append(checkpoint.root)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -28,6 +29,9 @@ _USUAL = ("token.issued", "registry.pull", "registry.push")
 """The kinds that an index leaves out; none of them is policy."""
 _OF_KIND = "SELECT seq, entry FROM log WHERE kind = {kind} AND kind NOT IN ({usual}) ORDER BY seq"
 _BEYOND = "SELECT min(seq), max(seq) FROM log WHERE seq < 0 OR seq >= {end}"
+_SIZE_BEFORE = """
+SELECT coalesce(min(size), 0) FROM batches WHERE size > (SELECT max(seq) FROM log WHERE time < %s)
+"""
 _BATCHES = (
     "SELECT prev, size, entries, root, frontier, revision, epoch, checkpoint FROM batches ORDER BY prev"
 )
@@ -56,6 +60,17 @@ class AuditRows:
         """Return how many entries the batches claim."""
         (size,) = self.connection.execute("SELECT coalesce(max(size), 0) FROM batches").fetchone() or (0,)
         return int(size)
+
+    def size_before(self, time: datetime) -> int:
+        """Return how large the log was once all entries of before `time` were in it."""
+        (size,) = self.connection.execute(_SIZE_BEFORE, [time]).fetchone() or (0,)
+        return int(size)
+
+    def checkpoint(self, size: int) -> str | None:
+        """Return the signed checkpoint of a size at which a batch ends, or None."""
+        query = "SELECT checkpoint FROM batches WHERE size = %s"
+        row = self.connection.execute(query, [size]).fetchone()
+        return None if row is None else str(row[0])
 
     def batches(self) -> Iterator[BatchRow]:
         """Yield every batch, in order."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,7 +17,9 @@ from authsvc.core.errors import AuthsvcError
 from authsvc.core.note import NoteError
 from authsvc.core.verified import TamperedError, Verified
 from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.operations.archive_audit import archive_audit
 from authsvc.operations.read_checkpoint import Trust
+from authsvc.operations.verify_archive import verify_archive
 from authsvc.operations.verify_audit import verify_database, verify_proof
 from authsvc.wiring import application_url, audit_public_key
 
@@ -28,6 +31,7 @@ audit = typer.Typer(help="The log: ask it, and prove that nobody has changed it.
 @audit.command("verify")
 def verify(
     dsn: Annotated[str, typer.Option(help="The database to verify; default: the configured one.")] = "",
+    archive: Annotated[Path | None, typer.Option(help="The folder of an archive to verify instead.")] = None,
     proof: Annotated[Path | None, typer.Option(help="A proof of one entry; needs --entry.")] = None,
     entry: Annotated[
         Path | None, typer.Option(help="The entry that --proof is about, as it was logged.")
@@ -45,7 +49,7 @@ def verify(
     output: FormOption = Form.TABLE,
 ) -> None:
     """Prove the log: hashes, signatures, columns, decisions. Exits with 0 proved, 1 tampered, 2 usage, 3 incomplete."""
-    if (proof is None) != (entry is None) or (proof and dsn):
+    if (proof is None) != (entry is None) or sum(map(bool, (dsn, archive, proof))) > 1:
         _refuse("give --proof together with --entry, or neither; and one thing to verify")
     try:
         trust = _trust(vkey, vkey_file)
@@ -56,6 +60,10 @@ def verify(
     try:
         if proof is not None and entry is not None:
             _tell(_prove(proof, entry, trust), output)
+        elif archive is not None:
+            with _progress() as progress:
+                found = verify_archive(archive, trust, known=known, replay=replay, progress=progress)
+            _tell(_describe(found.verified), output)
         else:
             with _progress() as progress:
                 address = dsn or application_url(read_settings())
@@ -72,6 +80,31 @@ def verify(
         else:
             typer.echo(f"incomplete: {error}", err=True)
         raise typer.Exit(INCOMPLETE) from error
+
+
+@audit.command("archive")
+def archive(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the archive is, or is to be.")],
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m"], metavar="YYYY-MM", help="The last month to archive; default: all there is."
+        ),
+    ] = None,
+    dsn: Annotated[str, typer.Option(help="The database; default: the configured one.")] = "",
+    output: FormOption = Form.TABLE,
+) -> None:
+    """Copy the log into files that prove it (C2SP tlog-tiles), or bring such a copy up to date, and verify that."""
+    trust = _trust("", None)
+    bound = None if until is None else (until.replace(tzinfo=UTC) + timedelta(days=31)).replace(day=1)
+    try:
+        with _progress() as progress:
+            address = dsn or application_url(read_settings())
+            found = archive_audit(address, folder, trust, until=bound, progress=progress)
+    except TamperedError as error:
+        _tell({"result": "tampered", "seq": error.seq, "what": error.what}, output)
+        raise typer.Exit(TAMPERED) from error
+    _tell({**_describe(found.verified), "archive": str(folder)}, output)
 
 
 def _trust(vkey: str, vkey_file: Path | None) -> Trust:

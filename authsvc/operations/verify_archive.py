@@ -1,0 +1,121 @@
+"""Verifying an archive of the log: from its files alone, with the audit key."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from authsvc.adapters.archive_folder import CHECKPOINT, ArchiveFolder
+from authsvc.adapters.canonical_json import decode
+from authsvc.core.entry_reader import EntryReader
+from authsvc.core.merkle import EMPTY, HASH_BYTES, Frontier
+from authsvc.core.note import Checkpoint, NoteError
+from authsvc.core.replay_decision import Replay
+from authsvc.core.tiles import TILE_WIDTH, TileError, TilePlace, decode_bundle, subtree_root, tiles_at
+from authsvc.core.verified import Known, TamperedError, Verified
+from authsvc.core.verify import LogRow, Verifier
+from authsvc.operations.read_checkpoint import CheckpointReader, Trust
+from authsvc.operations.verify_audit import by_size
+from authsvc.operations.verify_stretches import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedRange:
+    """What an archive proves: the entries from the first up to before `end`, as `checkpoint` signs them."""
+
+    end: int
+    checkpoint: Checkpoint
+    verified: Verified
+
+
+def verify_archive(
+    path: Path,
+    trust: Trust,
+    *,
+    known: Sequence[Known] = (),
+    replay: bool = True,
+    progress: Progress = lambda _, __: None,
+) -> ArchivedRange:
+    """Return what the archive in the folder `path` proves; everything is read again, nothing is believed.
+
+    Raises TamperedError for what is wrong or missing, UnavailableError for what cannot be read or is no archive.
+    """
+    folder = ArchiveFolder(path)
+    checkpoint = _read_checkpoint(folder, trust)
+    verifier = Verifier(CheckpointReader(), EntryReader(decode), Replay() if replay else None, by_size(known))
+    found, frontier, roots = Verified(batches=1), EMPTY, list[bytes]()
+    for place in tiles_at(checkpoint.size, level=0):
+        leaves = _verify_bundle(folder, place, verifier, found)
+        frontier = verifier.grow(frontier, leaves, found)
+        if place.width == TILE_WIDTH:
+            roots.append(subtree_root(leaves))
+        progress(frontier.size, checkpoint.size)
+    _check_root(frontier, checkpoint)
+    _verify_upper_tiles(folder, checkpoint.size, roots)
+    found.size, found.root = checkpoint.size, checkpoint.root
+    found.judge(known, [])
+    return ArchivedRange(checkpoint.size, checkpoint, found)
+
+
+def _read_checkpoint(folder: ArchiveFolder, trust: Trust) -> Checkpoint:
+    note = folder.read(CHECKPOINT)
+    if note is None:
+        raise TamperedError(0, f"{folder.path} holds no checkpoint")
+    try:
+        return trust.read(note.decode())
+    except (NoteError, UnicodeDecodeError) as error:
+        raise TamperedError(0, f"the archive's checkpoint is not signed by the audit key: {error}") from error
+
+
+def _verify_bundle(
+    folder: ArchiveFolder, place: TilePlace, verifier: Verifier, found: Verified
+) -> list[bytes]:
+    """Return the leaf hashes of a bundle, once each entry is what the tile beside it says."""
+    first = place.index * TILE_WIDTH
+    data = folder.read(place.bundle_path)
+    if data is None:
+        raise TamperedError(first, f"the file {place.bundle_path} is missing")
+    try:
+        entries = decode_bundle(data, place.width)
+    except TileError as error:
+        raise TamperedError(first, f"the file {place.bundle_path} is damaged: {error}") from error
+    tile = _read_tile(folder, place, first)
+    rows = (LogRow(seq, entry, None) for seq, entry in enumerate(entries, start=first))
+    leaves: list[bytes] = []
+    for leaf, _ in verifier.read(rows, found):
+        at = len(leaves) * HASH_BYTES
+        if tile[at : at + HASH_BYTES] != leaf:
+            raise TamperedError(first + len(leaves), "the entry is not the one that its tile has the hash of")
+        leaves.append(leaf)
+    return leaves
+
+
+def _read_tile(folder: ArchiveFolder, place: TilePlace, first: int) -> bytes:
+    tile = folder.read(place.path)
+    if tile is None or len(tile) != place.width * HASH_BYTES:
+        raise TamperedError(first, f"the file {place.path} is missing or damaged")
+    return tile
+
+
+def _check_root(frontier: Frontier, checkpoint: Checkpoint) -> None:
+    if frontier.root != checkpoint.root:
+        raise TamperedError(0, "the entries are not those that the archive's checkpoint was signed for")
+
+
+def _verify_upper_tiles(folder: ArchiveFolder, size: int, roots: Sequence[bytes]) -> None:
+    for place, hashes in upper_tiles(size, roots):
+        first = (place.index * TILE_WIDTH) << (8 * place.level)
+        if _read_tile(folder, place, first) != b"".join(hashes):
+            raise TamperedError(first, f"the file {place.path} is not the tree's")
+
+
+def upper_tiles(size: int, roots: Sequence[bytes]) -> Iterator[tuple[TilePlace, Sequence[bytes]]]:
+    """Yield every tile above the lowest level with its hashes, from the roots of all full tiles of that level."""
+    level, hashes = 1, list(roots)
+    while hashes:
+        above = []
+        for place in tiles_at(size, level=level):
+            tile = hashes[place.index * TILE_WIDTH : place.index * TILE_WIDTH + place.width]
+            yield place, tile
+            if place.width == TILE_WIDTH:
+                above.append(subtree_root(tile))
+        level, hashes = level + 1, above
