@@ -8,6 +8,7 @@ from authsvc.core.errors import AuthsvcError, InvalidInputError
 from authsvc.faces.cli import (
     audit,
     custody,
+    expiring,
     export_audit,
     find_audit,
     groups,
@@ -48,6 +49,7 @@ application.add_typer(projects.binding, name="binding")
 application.add_typer(robots.robot, name="robot")
 application.add_typer(robots.secret, name="secret")
 application.add_typer(services.service, name="service")
+application.command("expiring")(expiring.expiring)
 application.add_typer(setup.config, name="config")
 application.add_typer(setup.db, name="db")
 application.add_typer(keys.keys, name="keys")

@@ -64,7 +64,7 @@ def list_all(
     found = run_list(
         lambda deps, actor, asked: administer_robots.list_robots(deps, actor, place, asked), limit
     )
-    columns = ("subject", "description", "disabled", "created_at")
+    columns = ("subject", "description", "disabled", "last_used_at")
     empty = f"there is no robot here: `authsvc robot create {place or 'system'}+NAME` makes one"
     show_list(found, view_robot, columns, output, empty=empty)
 
@@ -143,7 +143,7 @@ def list_secrets(name: RobotArgument, *, limit: LimitOption = None, output: Form
         lambda deps, actor, asked: administer_robots.list_robot_secrets(deps, actor, place, short, asked),
         limit,
     )
-    columns = ("id", "label", "expires_at", "created_at")
+    columns = ("id", "label", "expires_at", "last_used_at")
     empty = f"{name} has no secret, and cannot sign in: `authsvc secret create {name}` makes one"
     show_list(found, view_secret, columns, output, empty=empty)
 

@@ -74,7 +74,7 @@ def create(
 def list_all(*, limit: LimitOption = None, output: FormOption = Form.TABLE) -> None:
     """List users by name."""
     found = run_list(administer_users.list_users, limit)
-    columns = ("name", "display_name", "email", "disabled", "created_at")
+    columns = ("name", "display_name", "email", "disabled", "last_used_at")
     show_list(
         found, view_user, columns, output, empty="there is no user: make one with `authsvc user create`"
     )
@@ -169,7 +169,7 @@ def create_token(
 @token.command("list")
 def list_tokens(name: NameArgument, *, limit: LimitOption = None, output: FormOption = Form.TABLE) -> None:
     """List a user's personal access tokens, without their texts."""
-    columns = ("id", "label", "scopes", "cidrs", "expires_at", "created_at")
+    columns = ("id", "label", "scopes", "cidrs", "expires_at", "last_used_at")
     empty = f"{name} has no personal access token: `authsvc token create {name}` makes one"
     show_list(_tokens(name, CredentialKind.PERSONAL, limit), view_token, columns, output, empty=empty)
 
@@ -185,7 +185,7 @@ def show_token(name: NameArgument, id_: IdArgument, output: FormOption = Form.TA
 
 @token.command("delete")
 def delete_token(name: NameArgument, id_: IdArgument) -> None:
-    """Revoke a personal access token, and the sessions begun with it."""
+    """Revoke a personal access token, and sessions begun with it."""
     run(lambda deps, actor: administer_tokens.delete_token(deps, actor, name, CredentialKind.PERSONAL, id_))
     say(f"the token {id_} is revoked")
 
@@ -193,7 +193,7 @@ def delete_token(name: NameArgument, id_: IdArgument) -> None:
 @session.command("list")
 def list_sessions(name: NameArgument, *, limit: LimitOption = None, output: FormOption = Form.TABLE) -> None:
     """List a user's sessions."""
-    columns = ("id", "service", "client", "created_at", "expires_at")
+    columns = ("id", "service", "client", "created_at", "last_used_at")
     empty = f"{name} has no session: `docker login` begins one"
     show_list(_tokens(name, CredentialKind.REFRESH, limit), view_session, columns, output, empty=empty)
 
