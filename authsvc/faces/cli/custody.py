@@ -22,7 +22,7 @@ def recover(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")] = False,
 ) -> None:
-    """Go on with a log whose newest entries are lost for good: a new epoch begins, and its first entry says what is missing.
+    """Go on with a log whose newest entries are lost for good. A new epoch begins, and its first entry says what is missing.
 
     Stop every node first. With AUTHSVC_DATABASE_URL it needs AUTHSVC_OWNER_DATABASE_URL.
     """
