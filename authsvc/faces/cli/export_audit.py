@@ -45,7 +45,7 @@ def export(
     since: options.Since = None,
     until: options.Until = None,
 ) -> None:
-    """Write matching events to standard output, oldest first; the export is logged too."""
+    """Write matching events to standard output. Oldest first; the export is logged too."""
     wanted = read_filter(locals())
     start = 0 if cursor is None else _read_cursor(cursor)
 

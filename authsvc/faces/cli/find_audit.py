@@ -32,7 +32,7 @@ def find(
     ] = None,
     output: FormOption = Form.TABLE,
 ) -> None:
-    """Show the event of a token, or by its place, and prove it; 1 when the token is not one that this service issued."""
+    """Show the event of a token, or by its place, and prove it. Exits with 1 for a token that this service did not issue."""
     if token is not None and seq is None:
         if token != STANDARD_INPUT:
             raise InvalidInputError(

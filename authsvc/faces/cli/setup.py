@@ -70,7 +70,7 @@ def reset(
 def revoke(
     *, yes: Annotated[bool, typer.Option("--yes", help="Really all of them: pipelines stop.")] = False
 ) -> None:
-    """Revoke every token, robot secret and session, after a breach or when hmac.key was lost. Stop an embedded service first."""
+    """Revoke every token, robot secret and session. After a breach, or a lost hmac.key; stop an embedded service first."""
     if not yes:
         raise typer.BadParameter(
             "this stops every pipeline and login but with passwords: add --yes if you mean it"
