@@ -263,6 +263,29 @@ class HeldView(TypedDict):
     permissions: list[str]
 
 
+class EventView(TypedDict):
+    """An event, with further members that depend on its `kind`; `seq` is its place in the log."""
+
+    seq: int
+    time: TimeText
+    kind: str
+
+
+class EntryView(EventView):
+    """An event with the text whose bytes were hashed."""
+
+    entry: str
+
+
+class ConsistencyView(TypedDict):
+    """A proof that the log only grew (RFC 6962, 2.1.2), and the checkpoint it leads to."""
+
+    old: int
+    new: int
+    hashes: list[str]
+    checkpoint: str | None
+
+
 class MeView(TypedDict):
     """Who the caller is, and what it holds; `limits` are what its credential leaves of that, null for all."""
 

@@ -14,6 +14,7 @@ from authsvc.core.permission import Permission, ResourceType, parse_permission
 from authsvc.core.principal import Address, Limit, Network
 from authsvc.core.repository import COMPONENT, Pattern, parse_pattern
 from authsvc.faces.http import parse_address
+from authsvc.operations.administer_users import MAX_PASSWORD, MIN_PASSWORD
 
 _T = TypeVar("_T")
 
@@ -105,6 +106,12 @@ def _few(limits: list[tuple[Limit, ...]]) -> list[tuple[Limit, ...]]:
     return limits
 
 
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("must differ from one another")
+    return names
+
+
 def _or(default: _T) -> Callable[[_T | None], _T]:
     """Return the reading of null in a merge patch (RFC 7396): what is removed is as if it had never been given."""
     return lambda value: default if value is None else value
@@ -132,7 +139,9 @@ Line = Annotated[
     str, Field(max_length=255, json_schema_extra={"pattern": _PRINTABLE}), AfterValidator(is_plain)
 ]
 Text = Annotated[str, Field(max_length=2000), AfterValidator(_no_controls)]
-Password = Annotated[str, Field(max_length=4096)]
+Password = Annotated[
+    str, Field(max_length=4096, json_schema_extra={"minLength": MIN_PASSWORD, "maxLength": MAX_PASSWORD})
+]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(is_plain)]
 ServiceName = Annotated[
     str,
@@ -191,7 +200,7 @@ Cidrs = Annotated[list[Cidr], Field(max_length=MAX_ITEMS)]
 Patterns = Annotated[list[RepositoryPattern], Field(min_length=1, max_length=MAX_ITEMS)]
 Permissions = Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)]
 Services = Annotated[list[ServiceName], Field(max_length=MAX_ITEMS)]
-Aliases = Annotated[list[ServiceName], Field(max_length=MAX_ALIASES)]
+Aliases = Annotated[list[ServiceName], Field(max_length=MAX_ALIASES, json_schema_extra={"uniqueItems": True})]
 
 PatchedText = Annotated[Text | None, AfterValidator(_or(""))]
 PatchedLine = Annotated[Line | None, AfterValidator(_or(""))]

@@ -113,9 +113,7 @@ class PasswordBody(Body):
 class NewTokenBody(Body):
     """A personal access token to create."""
 
-    model_config = _example(
-        {"label": "laptop", "scopes": ["repository:acme/**:pull"], "expires_at": "2199-01-01T00:00:00Z"}
-    )
+    model_config = _example({"label": "laptop", "scopes": ["repository:acme/**:pull"]})
 
     label: Line = ""
     expires_at: Time | None = None
@@ -175,7 +173,12 @@ class ExplainBody(Body):
     """A question that explain answers: `account` empty is anonymous, `credential` the id of its token or secret."""
 
     model_config = _example(
-        {"account": "alice", "scopes": ["repository:acme/app:pull,push"], "address": "10.1.2.3"}
+        {
+            "account": "alice",
+            "service": "registry.example.com",
+            "scopes": ["repository:acme/app:pull,push"],
+            "address": "10.1.2.3",
+        }
     )
 
     account: Annotated[str, Field(max_length=260), AfterValidator(is_plain)] = ""
@@ -202,8 +205,9 @@ class NewBindingBody(Body):
         {
             "role": "developer",
             "subject": {"kind": "user", "name": "alice"},
-            "repositories": ["app", "team/*"],
-            "comment": "until the release",
+            "cidrs": ["10.0.0.0/8"],
+            "expires_at": "2199-01-01T00:00:00Z",
+            "comment": "from the office",
         }
     )
 

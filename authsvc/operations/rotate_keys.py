@@ -3,15 +3,15 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from authsvc.adapters.postgres.database import Change
+from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.services import (
     insert_key,
     list_key_records,
     list_service_records,
     update_key_state,
 )
-from authsvc.core.errors import ConflictError, NotFoundError
-from authsvc.core.records import KeyRecord, KeyState
+from authsvc.core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
+from authsvc.core.records import KeyRecord, KeyState, ServiceRecord
 from authsvc.core.service import Algorithm, HeaderProfile, Service
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.deps import Deps
@@ -37,6 +37,8 @@ async def rotate_keys(deps: Deps, actor: Actor, algorithm: Algorithm, label: str
     """
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("key:write", SYSTEM_WIDE)
+        if label and not any(label_of(record.service) == label for record in await _all_services(read)):
+            raise InvalidInputError(Fault("/service", "names no service that has a key of its own"))
     now = deps.now()
     key = await asyncio.to_thread(lambda: deps.keys.create(algorithm, label or None, now=now))
     async with deps.database.change(actor.by) as change:
@@ -84,8 +86,12 @@ async def _activate(change: Change, record: KeyRecord) -> KeyRecord:
     return activated
 
 
+async def _all_services(read: Read) -> list[ServiceRecord]:
+    return await list_service_records(read, after="", limit=MANY)
+
+
 async def _services_of(change: Change, algorithm: Algorithm, label: str) -> list[Service]:
-    records = await list_service_records(change, after="", limit=MANY)
+    records = await _all_services(change)
     return [
         record.service
         for record in records

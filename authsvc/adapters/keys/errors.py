@@ -1,6 +1,6 @@
 """What can go wrong with keys, by cause; each text is one line without key material."""
 
-from authsvc.core.errors import AuthsvcError, ConflictError, StartupError, UnavailableError
+from authsvc.core.errors import AuthsvcError, ConflictError, InvalidInputError, StartupError, UnavailableError
 
 
 class UnsupportedKeyError(AuthsvcError):
@@ -9,6 +9,10 @@ class UnsupportedKeyError(AuthsvcError):
 
 class KeyFolderError(StartupError):
     """The key folder cannot be used as it is; the text names the file and says what to do."""
+
+
+class KeyNameError(KeyFolderError, InvalidInputError):
+    """A service's name is too long for the name of a file; asked for over the API, it is the caller's fault."""
 
 
 class ReadOnlyKeyFolderError(KeyFolderError, ConflictError):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from authsvc.adapters.keys.errors import KeyFolderError
+from authsvc.adapters.keys.errors import KeyNameError
+from authsvc.core.errors import Fault
 from authsvc.core.service import Algorithm
 
 MAX_SERVICE_BYTES = 160
@@ -43,7 +44,7 @@ class TokenKeyName:
         return cls(Algorithm(match["algorithm"]), service, created_at, match["kid"])
 
     def __str__(self) -> str:
-        """The name without extension; the time is in UTC and whole seconds. Raises `KeyFolderError` when it is too long."""
+        """The name without extension; the time is in UTC and whole seconds. Raises `KeyNameError` when it is too long."""
         label = "shared" if self.service is None else f"for-{_encode(self.service)}"
         return f"token-{self.algorithm}-{label}-{self.created_at.astimezone(UTC):{_STAMP}}-{self.kid_prefix}"
 
@@ -52,8 +53,8 @@ def _encode(service: str) -> str:
     """Bytes other than ASCII letters, digits, `-` and `.` become `_` and two hexadecimal digits."""
     encoded = re.sub(rb"[^A-Za-z0-9.-]", lambda match: b"_%02x" % match[0][0], service.encode()).decode()
     if not 0 < len(encoded) <= MAX_SERVICE_BYTES:
-        raise KeyFolderError(
-            "a service whose name is empty or very long cannot have a key of its own: shorten its name"
+        raise KeyNameError(
+            Fault("/own_key", "a service whose name is empty or very long cannot have one: shorten its name")
         )
     return encoded
 

@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse
 from authsvc.core.search import PARAMETERS, Filter, parse_filter
 from authsvc.faces.admin.exchange import ActorDep, AskedDep, DepsDep, answer_one, answer_page
 from authsvc.faces.admin.strict_route import StrictRoute
+from authsvc.faces.answers import EntryView, EventView, PageView
 from authsvc.operations.page import Asked, Page
 from authsvc.operations.query_audit import Found, Search, get_event, query_audit
 
-MAX_SEQ = 2**53
+MAX_SEQ = 2**53 - 1
 
 router = APIRouter(tags=["audit"], route_class=StrictRoute)
 
@@ -37,7 +38,7 @@ def filter_of(
 
 
 FilterDep = Annotated[Filter, Depends(filter_of)]
-SeqPath = Annotated[int, Path(ge=0, le=MAX_SEQ, description="The event's place in the log.")]
+SeqPath = Annotated[int, Path(ge=0, le=MAX_SEQ, description="The event's place in the log.", examples=[0])]
 
 
 def _after_of(asked: Asked) -> int | None:
@@ -45,7 +46,7 @@ def _after_of(asked: Asked) -> int | None:
     return int(asked.after) if asked.after else None
 
 
-@router.get("/audit", name="query_audit")
+@router.get("/audit", response_model=PageView[EventView], responses={404: {}}, name="query_audit")
 async def query(
     request: Request,
     deps: DepsDep,
@@ -61,7 +62,7 @@ async def query(
     return answer_page(request, Page(page.items, after), Found.describe)
 
 
-@router.get("/audit/{seq}", name="read_event")
+@router.get("/audit/{seq}", response_model=EntryView, name="read_event")
 async def get(deps: DepsDep, actor: ActorDep, seq: SeqPath) -> JSONResponse:
     """Read one event; `entry` is the text whose bytes were hashed."""
     event = await get_event(deps, actor, seq)

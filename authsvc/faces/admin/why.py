@@ -39,8 +39,13 @@ async def list_who_can(
     deps: DepsDep,
     actor: ActorDep,
     asked: AskedDep,
-    repository: Annotated[str, Query(min_length=1, max_length=512, description="In full, as `acme/app`.")],
-    action: Annotated[str, Query(min_length=1, max_length=64, description="As `pull`, `push` or `delete`.")],
+    repository: Annotated[
+        str, Query(min_length=1, max_length=512, description="In full, as `acme/app`.", examples=["acme/app"])
+    ],
+    action: Annotated[
+        str,
+        Query(min_length=1, max_length=64, description="As `pull`, `push` or `delete`.", examples=["pull"]),
+    ],
     service: Annotated[Line, Query(description="Hold conditions against this service.")] = "",
     address: Annotated[IpAddress, Query(description="Hold conditions against this address.")] = None,
     at: Annotated[Time | None, Query(description="Ask today's policy about another time.")] = None,
@@ -54,7 +59,12 @@ async def list_who_can(
     return answer_page(request, await who_can(deps, actor, sought, asked), view_reach)
 
 
-@router.get("/projects/{project}/access-review", tags=["explain"], response_model=PageView[ReviewRowView])
+@router.get(
+    "/projects/{project}/access-review",
+    tags=["explain"],
+    response_model=PageView[ReviewRowView],
+    responses={200: {"content": {_CSV: {"schema": {"type": "string"}}}}},
+)
 async def review_project_access(
     request: Request,
     deps: DepsDep,
