@@ -10,11 +10,11 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, With
 
 from authsvc.core.limits import parse_limits
 from authsvc.core.names import MAX_NAME, PLAIN_NAME, describe_bad_service_name
+from authsvc.core.password import MAX_PASSWORD, MIN_PASSWORD
 from authsvc.core.permission import Permission, ResourceType, parse_permission
 from authsvc.core.principal import Address, Limit, Network
 from authsvc.core.repository import COMPONENT, Pattern, parse_pattern
 from authsvc.faces.http import parse_address
-from authsvc.operations.administer_users import MAX_PASSWORD, MIN_PASSWORD
 
 _T = TypeVar("_T")
 
