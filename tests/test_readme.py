@@ -61,9 +61,10 @@ def test_every_command_is_named(command: str) -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_has_help(command: str) -> None:
-    """Each command says in one sentence what it does, and each of its options and arguments what it is."""
+    """A first sentence that fits a line of the list says what a command does; each option and argument says what it is."""
     found = commands()[command]
     assert found.help
+    assert not found.get_short_help_str(62).endswith("..."), "the first sentence is too long: end it earlier"
     for parameter in found.params:
         assert getattr(parameter, "help", ""), parameter.name
 

@@ -9,9 +9,8 @@ from authsvc.adapters.postgres.audit_log import LogEntry, list_events, read_size
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnavailableError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Kind
 from authsvc.core.ocsf import to_ocsf
-from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Recorded
 from authsvc.core.search import Filter
 from authsvc.core.spreadsheet import encode_row
@@ -47,7 +46,7 @@ _COLUMNS = (
 
 
 async def export_audit(
-    deps: Deps, actor: Actor | None, wanted: Filter, form: ExportForm, *, start: int = 0
+    deps: Deps, actor: Actor, wanted: Filter, form: ExportForm, *, start: int = 0
 ) -> AsyncIterator[Exported]:
     """Return all matching events from `start` on that the log had when the export was logged, in parts.
 
@@ -58,13 +57,13 @@ async def export_audit(
 
 
 async def follow_audit(
-    deps: Deps, wanted: Filter, form: ExportForm, *, start: int
+    deps: Deps, actor: Actor, wanted: Filter, form: ExportForm, *, start: int
 ) -> AsyncIterator[Exported]:
     """Return matching events from `start` on in parts, and go on with every new one, without end.
 
     Sequence numbers are in the order of commits, so that what is not yet there comes later than all that is.
     """
-    await _record(deps, None, wanted, form)
+    await _record(deps, actor, wanted, form)
 
     async def follow() -> AsyncIterator[Exported]:
         at = start
@@ -77,14 +76,13 @@ async def follow_audit(
     return follow()
 
 
-async def _record(deps: Deps, actor: Actor | None, wanted: Filter, form: ExportForm) -> int:
+async def _record(deps: Deps, actor: Actor, wanted: Filter, form: ExportForm) -> int:
     """Log the export, and return where it ends: before its own event."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
     body: dict[str, Json] = {"filter": Search(wanted).describe(), "format": form}
-    by = Requester(SYSTEM) if actor is None else actor.by
     recorded = await deps.journal.record(
-        Event(Kind.AUDIT_EXPORTED, deps.now(), deps.new_nonce(), by, body=body), revision=None
+        Event(Kind.AUDIT_EXPORTED, deps.now(), deps.new_nonce(), actor.by, body=body), revision=None
     )
     if not isinstance(recorded, Recorded):
         raise UnavailableError("the export could not be logged")

@@ -54,12 +54,12 @@ class FoundToken:
         return self.is_as_logged and self.signature is not Signature.BAD
 
 
-async def find_event(deps: Deps, actor: Actor | None, seq: int) -> FoundProof:
+async def find_event(deps: Deps, actor: Actor, seq: int) -> FoundProof:
     """Return an event with its proof; raises NotFoundError."""
     return FoundProof(await get_event(deps, actor, seq), await prove_event(deps, actor, seq))
 
 
-async def find_token(deps: Deps, actor: Actor | None, token: str) -> FoundToken:
+async def find_token(deps: Deps, actor: Actor, token: str) -> FoundToken:
     """Return the event that a token came of; the token itself is kept and logged nowhere, and may have ended long ago.
 
     Raises InvalidInputError for what is no token, and NotFoundError where the log has no event of its id.

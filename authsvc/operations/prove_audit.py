@@ -37,14 +37,14 @@ class Consistency:
     checkpoint: str
 
 
-async def read_checkpoint(deps: Deps, actor: Actor | None) -> str:
+async def read_checkpoint(deps: Deps, actor: Actor) -> str:
     """Return the newest checkpoint, a signed note."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
         return (await _head(await read.driver()))[0]
 
 
-async def prove_event(deps: Deps, actor: Actor | None, seq: int) -> TlogProof:
+async def prove_event(deps: Deps, actor: Actor, seq: int) -> TlogProof:
     """Return the proof that an event is in the log, under the newest checkpoint; of what was pruned too.
 
     Raises NotFoundError when the log has no such event, and UnavailableError when it contradicts its own checkpoint.
@@ -68,9 +68,7 @@ async def prove_event(deps: Deps, actor: Actor | None, seq: int) -> TlogProof:
     return proof
 
 
-async def prove_consistency(
-    deps: Deps, actor: Actor | None, old_size: int, new_size: int | None
-) -> Consistency:
+async def prove_consistency(deps: Deps, actor: Actor, old_size: int, new_size: int | None) -> Consistency:
     """Return the proof that the log only grew between two sizes; `new_size` None is the newest checkpoint's."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
@@ -87,7 +85,7 @@ async def prove_consistency(
     return Consistency(old_size, size, hashes, note)
 
 
-async def read_tile(deps: Deps, actor: Actor | None, place: TilePlace) -> bytes:
+async def read_tile(deps: Deps, actor: Actor, place: TilePlace) -> bytes:
     """Return the hashes of a tile, whole or partial; raises NotFoundError when the log is not so large."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
@@ -101,7 +99,7 @@ async def read_tile(deps: Deps, actor: Actor | None, place: TilePlace) -> bytes:
         return b"".join(await _from_tree(driver, size, hashes))
 
 
-async def read_bundle(deps: Deps, actor: Actor | None, place: TilePlace) -> bytes:
+async def read_bundle(deps: Deps, actor: Actor, place: TilePlace) -> bytes:
     """Return the entries of a tile of the lowest level, once that is logged; raises NotFoundError when they were pruned."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)

@@ -10,8 +10,7 @@ from authsvc.adapters.postgres.database import Read
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
-from authsvc.core.event import Event, Kind, Requester, from_microseconds
-from authsvc.core.principal import SYSTEM
+from authsvc.core.event import Event, Kind, from_microseconds
 from authsvc.core.repository import parse_repository
 from authsvc.core.search import PARAMETERS, Filter
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
@@ -94,8 +93,8 @@ class Search:
         return asked
 
 
-async def query_audit(deps: Deps, actor: Actor | None, search: Search) -> FoundPage:
-    """Return matching events, once the question itself is logged; `actor` None is the server's console.
+async def query_audit(deps: Deps, actor: Actor, search: Search) -> FoundPage:
+    """Return matching events, once the question itself is logged.
 
     Who may read the log of a project only has to name it, and is shown nothing of other projects. The question is not in its own
     answer, as both see the log from before it.
@@ -118,7 +117,7 @@ async def query_audit(deps: Deps, actor: Actor | None, search: Search) -> FoundP
     return FoundPage(tuple(items), rows[search.limit - 1].seq if len(rows) > search.limit else None)
 
 
-async def get_event(deps: Deps, actor: Actor | None, seq: int) -> Found:
+async def get_event(deps: Deps, actor: Actor, seq: int) -> Found:
     """Return one event; raises NotFoundError when the log does not have it, or no longer."""
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
@@ -127,24 +126,20 @@ async def get_event(deps: Deps, actor: Actor | None, seq: int) -> Found:
     return show_event(found(rows[0] if rows and rows[0].seq == seq else None, "event"))
 
 
-async def demand_to_read_all(deps: Deps, read: Read, actor: Actor | None) -> None:
-    """Raise ForbiddenError unless the whole log may be read; the server's console may."""
-    if actor is not None:
-        (await read_authority(deps, read, actor)).demand("audit:read", SYSTEM_WIDE)
+async def demand_to_read_all(deps: Deps, read: Read, actor: Actor) -> None:
+    """Raise ForbiddenError unless the whole log may be read."""
+    (await read_authority(deps, read, actor)).demand("audit:read", SYSTEM_WIDE)
 
 
-async def record_question(deps: Deps, actor: Actor | None, asked: Mapping[str, Json]) -> None:
+async def record_question(deps: Deps, actor: Actor, asked: Mapping[str, Json]) -> None:
     """Log that somebody reads the log, before anything is shown."""
-    by = Requester(SYSTEM) if actor is None else actor.by
     body: dict[str, Json] = {"filter": asked}
-    event = Event(Kind.AUDIT_QUERIED, deps.now(), deps.new_nonce(), by, body=body)
+    event = Event(Kind.AUDIT_QUERIED, deps.now(), deps.new_nonce(), actor.by, body=body)
     await deps.journal.record(event, revision=None)
 
 
-async def _demand_to_read(deps: Deps, read: Read, actor: Actor | None, project: str | None) -> str | None:
+async def _demand_to_read(deps: Deps, read: Read, actor: Actor, project: str | None) -> str | None:
     """Return the project that the actor is confined to, None for nobody's; raises ForbiddenError, or NotFoundError."""
-    if actor is None:
-        return None
     authority = await read_authority(deps, read, actor)
     if authority.may("audit:read", SYSTEM_WIDE):
         return None

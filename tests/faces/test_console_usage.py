@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 from rich.cells import cell_len
-from typer.core import TyperCommand
 from typer.testing import CliRunner
 
 from authsvc.core.canonical import Json
@@ -71,13 +70,6 @@ def test_no_secret_is_an_argument() -> None:
             )
             secret = re.search("password|secret|passphrase|token$", str(parameter.name))
             assert is_harmless or secret is None, (name, parameter.name)
-
-
-@pytest.mark.parametrize("command", commands())
-def test_help_is_whole_in_the_list(command: str) -> None:
-    """The first sentence of each command fits its line in the list of a terminal of 80 columns."""
-    found: TyperCommand = commands()[command]
-    assert not found.get_short_help_str(62).endswith("...")
 
 
 @pytest.mark.parametrize(

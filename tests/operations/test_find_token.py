@@ -11,6 +11,7 @@ from authsvc.core.errors import InvalidInputError, NotFoundError
 from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import Checkpoint, parse_note
 from authsvc.core.service import Algorithm
+from authsvc.faces.cli.console import at_console
 from authsvc.operations.deps import Deps
 from authsvc.operations.find_token import Signature, find_token
 from tests.clock import Clock
@@ -41,7 +42,7 @@ async def test_a_token_leads_to_its_event_and_proof(
     await world.api("POST", "/keys/rotate", {"algorithm": algorithm}, expect=201)
     token = await issued(world)
     clock.advance(timedelta(days=20))
-    told = await find_token(deps, None, token)
+    told = await find_token(deps, at_console(), token)
     assert (told.signature, told.is_as_logged, told.is_genuine) == (Signature.GOOD, True, True)
     event = told.found.event
     assert payload_of(event.fields, str(event.jti)) == claims_of(token)
@@ -54,10 +55,10 @@ async def test_a_changed_token_is_found_out(world: World, deps: Deps) -> None:
     """More actions than were granted, or another subject, is neither as logged nor signed; so is a good payload badly signed."""
     token = await issued(world)
     for changed in (with_claims(token, sub="root"), with_claims(token, access=[]), token[:-8] + "AAAAAAAA"):
-        told = await find_token(deps, None, changed)
+        told = await find_token(deps, at_console(), changed)
         assert told.signature is Signature.BAD
         assert not told.is_genuine
-    assert not (await find_token(deps, None, with_claims(token, sub="root"))).is_as_logged
+    assert not (await find_token(deps, at_console(), with_claims(token, sub="root"))).is_as_logged
 
 
 async def test_what_is_no_token_of_ours_is_told_without_it(world: World, deps: Deps) -> None:
@@ -65,8 +66,8 @@ async def test_what_is_no_token_of_ours_is_told_without_it(world: World, deps: D
     token = await issued(world)
     for wrong in ("", "secret", "a.b.c", with_claims(token, jti=None), with_claims(token, jti="secret")):
         with pytest.raises(InvalidInputError) as told:
-            await find_token(deps, None, wrong)
+            await find_token(deps, at_console(), wrong)
         assert "secret" not in str(told.value)
     for unknown in ("1.99999.abcdefgh", claims_of(token)["jti"] + "x"):
         with pytest.raises(NotFoundError):
-            await find_token(deps, None, with_claims(token, jti=unknown))
+            await find_token(deps, at_console(), with_claims(token, jti=unknown))

@@ -94,7 +94,7 @@ def archive(
     dsn: Annotated[str, typer.Option(help="The database; default: the configured one.")] = "",
     output: FormOption = Form.TABLE,
 ) -> None:
-    """Copy the log into files that prove it (C2SP tlog-tiles), or bring such a copy up to date, and verify that."""
+    """Copy the log into files that prove it (C2SP tlog-tiles). It brings such a copy up to date, and verifies it."""
     trust = _trust("", None)
     bound = None if until is None else (until.replace(tzinfo=UTC) + timedelta(days=31)).replace(day=1)
     try:

@@ -14,6 +14,7 @@ import typer
 from authsvc.config import read_settings
 from authsvc.core.errors import Fault, InvalidInputError
 from authsvc.faces.cli import read_audit as options
+from authsvc.faces.cli.console import at_console
 from authsvc.faces.cli.read_audit import read_filter
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_audit import Exported, ExportForm, export_audit, follow_audit
@@ -56,8 +57,8 @@ def export(
 
     async def begin(deps: Deps) -> AsyncIterator[Exported]:
         if follow:
-            return await follow_audit(deps, wanted, form, start=start)
-        return await export_audit(deps, None, wanted, form, start=start)
+            return await follow_audit(deps, at_console(), wanted, form, start=start)
+        return await export_audit(deps, at_console(), wanted, form, start=start)
 
     with suppress(asyncio.CancelledError, KeyboardInterrupt):
         asyncio.run(run())

@@ -9,8 +9,9 @@ import typer
 
 from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
+from authsvc.faces.cli.console import run
 from authsvc.faces.cli.output import Form, FormOption, show
-from authsvc.faces.cli.read_audit import row_of, with_deps
+from authsvc.faces.cli.read_audit import row_of
 from authsvc.operations.find_token import FoundProof, FoundToken, Signature, find_event, find_token
 
 NOT_GENUINE = 1
@@ -39,14 +40,14 @@ def find(
                 Fault("--token", "is '-', and the token comes on standard input: others see arguments")
             )
         text = typer.get_text_stream("stdin").read().strip()
-        told = with_deps(lambda deps: find_token(deps, None, text))
+        told = run(lambda deps, actor: find_token(deps, actor, text))
         _write(told.found, proof, entry)
         _show_token(told, output)
         if not told.is_genuine:
             raise typer.Exit(NOT_GENUINE)
     elif seq is not None and token is None:
         place = seq
-        found = with_deps(lambda deps: find_event(deps, None, place))
+        found = run(lambda deps, actor: find_event(deps, actor, place))
         _write(found, proof, entry)
         if output is Form.JSON:
             _show_json(found.describe())

@@ -1,20 +1,15 @@
 """authsvc audit query: asking the log from the server's own console."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from authsvc.config import read_settings
 from authsvc.core.search import PARAMETERS, Filter, parse_filter
+from authsvc.faces.cli.console import run
 from authsvc.faces.cli.output import Form, FormOption, show
-from authsvc.operations.deps import Deps
 from authsvc.operations.query_audit import Found, Search, query_audit
-from authsvc.wiring import open_deps
-
-_T = TypeVar("_T")
 
 
 class Order(StrEnum):
@@ -55,7 +50,7 @@ def query(
     """Show events, newest first; the question is logged too."""
     wanted = read_filter(locals())
     search = Search(wanted, cursor, limit, newest_first=order is Order.NEWEST)
-    page = with_deps(lambda deps: query_audit(deps, None, search))
+    page = run(lambda deps, actor: query_audit(deps, actor, search))
     if output is Form.JSON:
         show([item.describe() for item in page.items], output)
         return
@@ -71,16 +66,6 @@ def read_filter(options: Mapping[str, object]) -> Filter:
         if name in given:
             given[name] = _in_utc(given[name])
     return parse_filter(given, prefix="--")
-
-
-def with_deps(work: Callable[[Deps], Awaitable[_T]]) -> _T:
-    """Do some work beside, or without, a running service."""
-
-    async def run() -> _T:
-        async with open_deps(read_settings()) as deps:
-            return await work(deps)
-
-    return asyncio.run(run())
 
 
 def _in_utc(text: str) -> str:
