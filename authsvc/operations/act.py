@@ -15,7 +15,7 @@ from authsvc.core.credential import Credential
 from authsvc.core.decide import Circumstances, decide_permission, holds
 from authsvc.core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from authsvc.core.event import Event, Kind, Outcome, Requester
-from authsvc.core.permission import Permission, ResourceType
+from authsvc.core.permission import Permission, ResourceType, Role
 from authsvc.core.presented import NothingPresented, Presented
 from authsvc.core.principal import Address, Binding, Network, PrincipalKind, Snapshot
 from authsvc.core.recorded import Recorded
@@ -147,6 +147,12 @@ class Authority:
             for permission in binding.role.permissions:
                 if not all(self._holds(permission, binding, pattern) for pattern in binding.repositories):
                     raise ForbiddenError(f"this would hand out {permission}, which you do not hold there")
+
+    def demand_to_hand_out(self, permission: str, project: str | None) -> None:
+        """Raise ForbiddenError unless a permission is held for good over a whole place, for what gives it without a binding."""
+        type_, _, action = permission.partition(":")
+        role = Role("", frozenset({Permission(type_, action)}))
+        self.demand_all_of([Binding("", role, project)])
 
     def _holds(self, permission: Permission, given: Binding, pattern: Pattern) -> bool:
         """Say whether one binding of the actor's, here and now, holds this much of `given`, and its credential leaves that."""

@@ -18,6 +18,8 @@ from authsvc.operations.act import Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
 from authsvc.operations.page import Asked, Page, Versions, check_version, found, page_of
 
+_WIDTH = (Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC)
+
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
@@ -33,7 +35,10 @@ async def create_project(deps: Deps, actor: Actor, new: NewProject) -> ProjectRe
     if fault := describe_bad_project_name(new.name):
         raise InvalidInputError(Fault("/name", fault))
     async with deps.database.change(actor.by) as change:
-        (await read_authority(deps, change, actor)).demand("project:write", None)
+        authority = await read_authority(deps, change, actor)
+        authority.demand("project:write", None)
+        if new.visibility is not Visibility.PRIVATE:
+            _demand_to_show(authority, None)
         record = ProjectRecord(deps.new_id(), new.name, change.time, new.visibility, new.description)
         await insert_project(change, record)
     return record
@@ -77,6 +82,8 @@ async def change_project(
         if not fields:
             return old
         record = replace(old, **fields, version=old.version + 1)  # type: ignore[arg-type]  # the face has checked each field's type
+        if _WIDTH.index(record.visibility) > _WIDTH.index(old.visibility):
+            _demand_to_show(authority, name)
         await update_project(change, record)
     return record
 
@@ -89,6 +96,11 @@ async def delete_project_named(deps: Deps, actor: Actor, name: str, expected: Ve
         record = found(await find_project_record(change, name), "project")
         check_version(record.version, expected)
         await delete_project(change, record)
+
+
+def _demand_to_show(authority: Authority, project: str | None) -> None:
+    """Demand what a wider visibility hands out: whoever may not pull everything there, and for good, lets nobody else."""
+    authority.demand_to_hand_out("repository:pull", project)
 
 
 def _demand_to_delete(authority: Authority, name: str) -> None:

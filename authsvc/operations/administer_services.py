@@ -23,13 +23,19 @@ from authsvc.operations.register_keys import active_or_new_key, label_of
 
 
 async def create_service(deps: Deps, actor: Actor, service: Service) -> ServiceRecord:
-    """Register a service, with a key where it is the first that needs such one."""
+    """Register a service, with a key where it is the first that needs such one.
+
+    A name prefix says which project a name is in, and so whose rights it needs: who sets one must hold everything everywhere.
+    """
     _check(service)
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("service:write", SYSTEM_WIDE)
     await _prepare_key(deps, service)
     async with deps.database.change(actor.by) as change:
-        (await read_authority(deps, change, actor)).demand("service:write", SYSTEM_WIDE)
+        authority = await read_authority(deps, change, actor)
+        authority.demand("service:write", SYSTEM_WIDE)
+        if service.name_prefix:
+            authority.demand_to_hand_out("repository:*", SYSTEM_WIDE)
         record = ServiceRecord(service, change.time)
         await insert_service(change, record)
         await active_or_new_key(deps, change, service)
@@ -63,13 +69,16 @@ async def change_service(
         seen = found(await find_service_record(read, name), "service")
     await _prepare_key(deps, replace(seen.service, **fields))
     async with deps.database.change(actor.by) as change:
-        (await read_authority(deps, change, actor)).demand("service:write", SYSTEM_WIDE)
+        authority = await read_authority(deps, change, actor)
+        authority.demand("service:write", SYSTEM_WIDE)
         old = found(await find_service_record(change, name), "service")
         check_version(old.version, expected)
         if not fields:
             return old
         service = replace(old.service, **fields)
         _check(service)
+        if service.name_prefix != old.service.name_prefix:
+            authority.demand_to_hand_out("repository:*", SYSTEM_WIDE)
         record = replace(old, service=service, version=old.version + 1)
         await update_service(change, record, old)
         await active_or_new_key(deps, change, service)

@@ -83,8 +83,8 @@ async def find_subject(read: Read, kind: str, name: str) -> Subject | None:
 
 
 async def count_lasting_administrators(read: Read) -> int:
-    """Return how many enabled users hold `*:*` over the system without condition or end, directly or through a group."""
-    members = select(users.c.id).where(~users.c.disabled)
+    """Return how many enabled users with a password hold `*:*` over the system for good, directly or through a group."""
+    members = select(users.c.id).where(~users.c.disabled, users.c.password_hash.is_not(None))
     lasting = (
         select(bindings.c.user_id, bindings.c.group_id)
         .join(roles, roles.c.name == bindings.c.role)
