@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from authsvc.adapters.postgres.bindings import insert_binding
 from authsvc.adapters.postgres.database import Change
 from authsvc.adapters.postgres.roles import find_role_record, insert_role
@@ -10,6 +12,7 @@ from authsvc.adapters.postgres.services import insert_service, list_service_reco
 from authsvc.adapters.postgres.users import insert_user, list_user_records
 from authsvc.core.errors import StartupError
 from authsvc.core.event import Requester
+from authsvc.core.password import describe_bad_password
 from authsvc.core.permission import ADMINISTRATOR, BUILT_IN_ROLES
 from authsvc.core.principal import SYSTEM
 from authsvc.core.records import BindingRecord, RoleRecord, ServiceRecord, Subject, UserRecord
@@ -17,6 +20,8 @@ from authsvc.core.repository import EVERYTHING
 from authsvc.core.service import Service
 from authsvc.operations.deps import Deps
 from authsvc.operations.register_keys import active_or_new_key
+
+_log = structlog.get_logger()
 
 BY_SYSTEM = Requester(SYSTEM)
 MANY = 10_000
@@ -54,6 +59,8 @@ async def bootstrap(deps: Deps, first: FirstStart) -> Bootstrapped:
             await _create_administrator(deps, change, first.username, password_hash)
         services = await _create_services(deps, change, first.services)
         await _create_keys(deps, change, services)
+    if is_new and describe_bad_password(password, words=[first.username], common=deps.common_passwords):
+        _log.warning("bootstrap.weak_password", advice="change it: it is one of those that are tried first")
     return Bootstrapped(tuple(services), password if is_new and first.password is None else None)
 
 

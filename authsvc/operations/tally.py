@@ -8,10 +8,12 @@ import hashlib
 import struct
 from datetime import datetime, timedelta
 
-_SLOT = struct.Struct("=QdQ")
-"""A key's digest (0: free), the time its window began, and the count."""
 _WAYS = 8
 """Slots that a key may be in; when all are taken, the one whose window began first is given up."""
+_SLOT = struct.Struct("=QdQ")
+"""A key's digest (0: free), the time its window began, and the count."""
+_SLOTS = struct.Struct("=" + "QdQ" * _WAYS)
+_MEMBERS = 3
 
 SLOT_BYTES = _SLOT.size
 
@@ -28,29 +30,28 @@ class Tally:
     def look(self, key: tuple[str, ...], now: datetime) -> tuple[int, float]:
         """Return how often `key` was counted in its window, and the seconds until that ends; 0 and 0 when there is none."""
         tag, first = self._place(key)
-        for at in range(first, first + _WAYS * SLOT_BYTES, SLOT_BYTES):
-            found, since, count = _SLOT.unpack_from(self._memory, at)
-            if found == tag:
-                left = since + self._window - now.timestamp()
-                return (count, left) if 0 < left <= 2 * self._window else (0, 0.0)
-        return 0, 0.0
+        slots = _SLOTS.unpack_from(self._memory, first)
+        tags = slots[::_MEMBERS]
+        if tag not in tags:
+            return 0, 0.0
+        at = tags.index(tag) * _MEMBERS
+        left = slots[at + 1] + self._window - now.timestamp()
+        return (slots[at + 2], left) if 0 < left <= 2 * self._window else (0, 0.0)
 
     def add(self, key: tuple[str, ...], now: datetime, weight: int = 1) -> None:
         """Count `key` once more, or begin its window."""
         tag, first = self._place(key)
         time = now.timestamp()
-        oldest, begun = first, float("inf")
-        for at in range(first, first + _WAYS * SLOT_BYTES, SLOT_BYTES):
-            found, since, count = _SLOT.unpack_from(self._memory, at)
-            if found == tag:
-                goes_on = since <= time + self._window and time < since + self._window
-                _SLOT.pack_into(
-                    self._memory, at, tag, *((since, count + weight) if goes_on else (time, weight))
-                )
-                return
-            if since < begun:  # 0 where it is free
-                oldest, begun = at, since
-        _SLOT.pack_into(self._memory, oldest, tag, time, weight)
+        slots = _SLOTS.unpack_from(self._memory, first)
+        tags, begun = slots[::_MEMBERS], slots[1::_MEMBERS]
+        since, count = time, weight
+        if tag in tags:
+            at = tags.index(tag)
+            if begun[at] <= time + self._window and time < begun[at] + self._window:
+                since, count = begun[at], slots[at * _MEMBERS + 2] + weight
+        else:
+            at = begun.index(min(begun))  # 0.0 where it is free
+        _SLOT.pack_into(self._memory, first + at * SLOT_BYTES, tag, since, count)
 
     def _place(self, key: tuple[str, ...]) -> tuple[int, int]:
         """Return the digest of a key, which is never 0, and where its slots begin."""
