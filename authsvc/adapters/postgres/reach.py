@@ -37,13 +37,15 @@ SELECT a.name, used.time, searched.time
 FROM unnest(%(names)s::text[], %(since)s::timestamptz[]) AS a (name, since)
 LEFT JOIN LATERAL (
     SELECT newest.time FROM (
-        SELECT seq, time, kind, outcome, projects FROM log WHERE actor = a.name ORDER BY seq DESC LIMIT {NEWEST_EVENTS}
+        SELECT seq, time, kind, outcome, projects FROM log
+        WHERE hashtext(actor) = hashtext(a.name) AND actor = a.name ORDER BY seq DESC LIMIT {NEWEST_EVENTS}
     ) AS newest
     WHERE kind = 'token.issued' AND outcome <> 'refused' AND projects @> ARRAY[%(project)s] AND time >= a.since
     ORDER BY seq DESC LIMIT 1
 ) AS used ON true
 LEFT JOIN LATERAL (
-    SELECT time FROM log WHERE actor = a.name AND used.time IS NULL ORDER BY seq DESC OFFSET {NEWEST_EVENTS - 1} LIMIT 1
+    SELECT time FROM log WHERE hashtext(actor) = hashtext(a.name) AND actor = a.name AND used.time IS NULL
+    ORDER BY seq DESC OFFSET {NEWEST_EVENTS - 1} LIMIT 1
 ) AS searched ON true
 """  # noqa: S608 - formatted from the constant above
 

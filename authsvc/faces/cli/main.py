@@ -20,6 +20,7 @@ from authsvc.faces.cli import (
     services,
     setup,
     users,
+    why,
 )
 from authsvc.faces.cli.options import option_of
 from authsvc.wiring import configure_logs
@@ -50,6 +51,9 @@ application.add_typer(robots.robot, name="robot")
 application.add_typer(robots.secret, name="secret")
 application.add_typer(services.service, name="service")
 application.command("expiring")(expiring.expiring)
+application.command("explain")(why.explain)
+application.command("who-can")(why.who_can)
+application.command("access-review")(why.review_access)
 application.add_typer(setup.config, name="config")
 application.add_typer(setup.db, name="db")
 application.add_typer(keys.keys, name="keys")

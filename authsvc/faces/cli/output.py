@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 _FOLDING = frozenset(
     {"permissions", "repositories", "services", "cidrs", "scopes", "display_name", "description", "comment"}
-    | {"label", "client", "about", "value"}
+    | {"label", "client", "about", "value", "meaning"}
 )
 """Columns that may take several lines; all others hold what people copy, and stay whole."""
 _LEAST = 16
