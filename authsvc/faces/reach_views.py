@@ -1,16 +1,12 @@
-"""Who reaches what, as JSON objects and as CSV that a spreadsheet takes for text."""
+"""Who reaches what, as JSON objects and as CSV."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from authsvc.core.reach import Reach
+from authsvc.core.spreadsheet import encode_row
 from authsvc.faces.answers import ReachView, ReviewRowView
 from authsvc.faces.views import view_end
 from authsvc.operations.review_access import ReviewRow
-
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a cell must not begin with: spreadsheets take it for a formula, in either width."""
 
 
 def view_reach(reach: Reach) -> ReachView:
@@ -50,19 +46,16 @@ COLUMNS = (
 """The columns of a review as CSV, in order."""
 
 
-def write_review(rows: Iterable[ReviewRow]) -> str:
-    """Return a review as CSV (RFC 4180) with a line of names; lists are joined by `; `."""
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        view: Mapping[str, object] = view_review_row(row)
-        writer.writerow([_cell(view[name]) for name in COLUMNS])
-    return written.getvalue()
+def write_review(rows: Iterable[ReviewRow]) -> bytes:
+    """Return a review as CSV that is safe in a spreadsheet, with a line of names; lists are joined by `; `."""
+    return b"".join([encode_row(COLUMNS), *(_line(view_review_row(row)) for row in rows)])
+
+
+def _line(view: Mapping[str, object]) -> bytes:
+    return encode_row([_cell(view[name]) for name in COLUMNS])
 
 
 def _cell(value: object) -> str:
-    """Return a value as a cell that is text, whatever it begins with."""
-    text = "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
-    cell = "" if text is None else str(text)
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)

@@ -82,10 +82,10 @@ async def review_project_access(
     """
     if format == "json" or (format is None and _CSV not in accept):
         return answer_page(request, await review_access(deps, actor, project, asked), view_review_row)
-    text = write_review(await review_all_access(deps, actor, project))
+    table = write_review(await review_all_access(deps, actor, project))
     headers = {
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
         "content-disposition": f'attachment; filename="access-review-{project}.csv"',
     }
-    return Response(text, headers=headers, media_type=f"{_CSV}; charset=utf-8; header=present")
+    return Response(table, headers=headers, media_type=f"{_CSV}; charset=utf-8; header=present")

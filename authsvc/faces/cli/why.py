@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant
-from authsvc.core.reason import MEANINGS, Reason
+from authsvc.core.reason import MEANINGS
+from authsvc.faces.answers import ExplainedView
 from authsvc.faces.cli.console import run, run_list
 from authsvc.faces.cli.options import LimitOption, read_body
 from authsvc.faces.cli.output import Form, FormOption, show, show_list
 from authsvc.faces.models import ExplainBody
 from authsvc.faces.reach_views import view_reach, view_review_row, write_review
-from authsvc.faces.views import Object, view_explained
+from authsvc.faces.views import view_explained
 from authsvc.operations.explain import Question
 from authsvc.operations.explain import explain as explain_operation
 from authsvc.operations.explain_event import explain_event
@@ -153,11 +153,8 @@ def _show(answers: list[tuple[str, Grant]], output: Form) -> None:
     show([row for view in views for row in _rows(view)], output)
 
 
-def _rows(view: Object) -> list[dict[str, Json]]:
-    reasons = view["reasons"]
-    if not isinstance(reasons, list):
-        raise TypeError("an explanation is a list of reasons")
+def _rows(view: ExplainedView) -> list[dict[str, object]]:
     return [
-        {"scope": view["scope"], **reason, "meaning": MEANINGS[Reason(str(reason["reason"]))]}
-        for reason in reasons
+        {"scope": view["scope"], **reason, "meaning": MEANINGS[reason["reason"]]}
+        for reason in view["reasons"]
     ]
