@@ -68,7 +68,10 @@ def explain(
     ] = None,
     output: FormOption = Form.TABLE,
 ) -> None:
-    """Say what a token would be granted and refused, and why: asked now, at another time, or as it was decided in the log."""
+    """Say what a token would be granted and refused, and why.
+
+    Asked now, at another time, or as it was decided in the log (--event).
+    """
     if event is not None:
         others = (scopes, account, service, address, at, credential)
         if any(others):
@@ -104,9 +107,9 @@ def who_can(
     limit: LimitOption = None,
     output: FormOption = Form.TABLE,
 ) -> None:
-    """List everybody who may do something to a repository, once for each binding that allows it.
+    """List everybody who may do something to a repository.
 
-    Without --service or --address the conditions of bindings on these count as met; the table shows them.
+    There is a line for each binding that allows it. Without --service or --address the conditions of bindings on these count as met; the table shows them.
     """
     where = read_body(ExplainBody, scopes=[], service=service, address=address, at=at)
     sought = Sought(repository, action, where.service, where.address, where.at)
@@ -129,7 +132,7 @@ def review_access(
         ),
     ] = ReviewForm.TABLE,
 ) -> None:
-    """List who reaches a project: what, through which binding, role and group, under which conditions, and when last.
+    """List who reaches a project, through what, and when last.
 
     A last use is the newest token for the project among a principal's 500 newest events.
     """
