@@ -109,7 +109,8 @@ def who_can(
 ) -> None:
     """List everybody who may do something to a repository.
 
-    There is a line for each binding that allows it. Without --service or --address the conditions of bindings on these count as met; the table shows them.
+    There is a line for each binding that allows it. Without --service or --address its conditions on these count as met, and
+    are shown.
     """
     where = read_body(ExplainBody, scopes=[], service=service, address=address, at=at)
     sought = Sought(repository, action, where.service, where.address, where.at)
