@@ -58,8 +58,10 @@ class EntryReader:
     decode: Decode
     _shapes: dict[object, Shape] = field(default_factory=dict)
 
-    def read(self, data: bytes) -> Entry:
+    def read(self, data: bytes | None) -> Entry:
         """Return an entry with its kind and columns; raises MalformedEntryError for what is no entry of a known schema."""
+        if data is None:
+            raise MalformedEntryError("there is no entry")
         at = data.rfind(_NONCE)
         tail = _TAIL.fullmatch(data, at) if at > 0 else None
         if tail is None:

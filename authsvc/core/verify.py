@@ -91,8 +91,8 @@ class Verifier:
         found.size, found.root = standing.frontier.size, standing.frontier.root
         return standing, found
 
-    def read(self, rows: Iterable[LogRow], found: Verified) -> Iterator[tuple[bytes, Kind]]:
-        """Yield the leaf hash and the kind of each row, once it is known to say what it should. Raises TamperedError."""
+    def read(self, rows: Iterable[LogRow], found: Verified) -> Iterator[tuple[int, Entry, bytes]]:
+        """Yield each row's seq, entry and leaf hash, once its columns say what the entry does. Raises TamperedError."""
         for row in rows:
             try:
                 entry = self.reader.read(row.entry)
@@ -103,22 +103,31 @@ class Verifier:
                 found.note_time(entry.columns.time)
                 if entry.kind in _OF_THE_LOG:
                     _note(entry, found)
-                if self.replay is not None:
-                    found.decisions += self.replay.take(row.seq, entry)
-            except (MalformedEntryError, NotReplayedError) as error:
+            except MalformedEntryError as error:
                 raise TamperedError(row.seq, str(error)) from error
-            yield leaf_hash(row.entry), entry.kind
+            yield row.seq, entry, leaf_hash(row.entry)
+
+    def decide_again(self, read: Iterable[tuple[int, Entry, bytes]], found: Verified) -> None:
+        """Make the decisions among entries again. Raises TamperedError.
+
+        INVARIANT: the entries are known to be those that were signed: of others, the first that is wrong could be one before.
+        """
+        if self.replay is not None:
+            for seq, entry, _ in read:
+                try:
+                    found.decisions += self.replay.take(seq, entry)
+                except NotReplayedError as error:
+                    raise TamperedError(seq, str(error)) from error
 
     def _verify_batch(
         self, standing: Standing, batch: BatchRow, rows: Iterator[LogRow], found: Verified
     ) -> Standing:
         losses = len(found.losses)
         read = list(self.read(self._take(rows, batch), found))
-        _check_epoch(standing, batch, found.losses[losses:])
         if len(read) == batch.entries:
-            moved = [seq for seq, (_, kind) in enumerate(read, start=batch.prev) if kind.moves_policy]
+            moved = [seq for seq, entry, _ in read if entry.kind.moves_policy]
             revision = moved[-1] if moved else standing.revision
-            frontier = self.grow(standing.frontier, [leaf for leaf, _ in read], found)
+            frontier = self.grow(standing.frontier, [leaf for _, _, leaf in read], found)
         else:
             # Some were pruned: the signed root remains, and the frontier that folds into it.
             found.bridged += batch.entries - len(read)
@@ -126,6 +135,8 @@ class Verifier:
             frontier, revision = after.frontier, after.revision
             self._compare(frontier, found)
         self._check_batch(batch, frontier, revision)
+        _check_epoch(standing, batch, found.losses[losses:])
+        self.decide_again(read, found)
         return Standing(frontier, revision, batch.epoch)
 
     def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> Iterator[LogRow]:
@@ -183,10 +194,10 @@ _OF_THE_LOG = (Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED)
 
 def check_place(batch: BatchRow, size: int) -> None:
     """Check that a batch joins a log of `size` entries; raises TamperedError."""
+    if None in batch:
+        raise TamperedError(size, "a batch lacks a value")
     if batch.prev != size:
-        raise TamperedError(
-            min(batch.prev, size), f"batches do not join: one ends at {size}, the next begins at {batch.prev}"
-        )
+        raise TamperedError(size, f"batches do not join: one ends at {size}, the next begins at {batch.prev}")
     if batch.entries <= 0 or batch.size != batch.prev + batch.entries:
         raise TamperedError(size, "a batch's size and number of entries contradict each other")
 

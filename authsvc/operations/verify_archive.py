@@ -80,13 +80,12 @@ def _verify_bundle(
         raise TamperedError(first, f"the file {place.bundle_path} is damaged: {error}") from error
     tile = _read_tile(folder, place, first)
     rows = (LogRow(seq, entry, None) for seq, entry in enumerate(entries, start=first))
-    leaves: list[bytes] = []
-    for leaf, _ in verifier.read(rows, found):
-        at = len(leaves) * HASH_BYTES
-        if tile[at : at + HASH_BYTES] != leaf:
-            raise TamperedError(first + len(leaves), "the entry is not the one that its tile has the hash of")
-        leaves.append(leaf)
-    return leaves
+    read = list(verifier.read(rows, found))
+    for at, (seq, _, leaf) in enumerate(read):
+        if tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != leaf:
+            raise TamperedError(seq, "the entry is not the one that its tile has the hash of")
+    verifier.decide_again(read, found)
+    return [leaf for _, _, leaf in read]
 
 
 def _read_tile(folder: ArchiveFolder, place: TilePlace, first: int) -> bytes:

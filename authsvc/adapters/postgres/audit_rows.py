@@ -148,8 +148,10 @@ def _log_row(row: Sequence[Any]) -> LogRow:
 
 
 @lru_cache(maxsize=65_536)
-def _array(text: str) -> tuple[str, ...] | str:
+def _array(text: str | None) -> tuple[str, ...] | str | None:
     """Return what an array holds; its text when it is not in the form that the writer's arrays have."""
+    if text is None:
+        return None
     if text == "{}":
         return ()
     items = tuple(text[1:-1].split(","))
