@@ -71,10 +71,11 @@ class Worker:
         return found
 
     def _rows(self, first: int, end: int) -> Iterator[LogRow]:
-        gaps = self.verifier.missing
-        for row in self.rows.rows(first, end):
-            if not any(gap.first <= row.seq < gap.end for gap in gaps):
-                yield row
+        """Return the rows of a stretch; of what was pruned nothing is looked at, whatever is left of it."""
+        rows, gaps = self.rows.rows(first, end), self.verifier.missing
+        if not gaps:
+            return rows
+        return (row for row in rows if not any(gap.first <= row.seq < gap.end for gap in gaps))
 
     def _catch_up(self, end: int) -> None:
         """Take in the policy of the stretches that others verify."""
