@@ -28,7 +28,7 @@ check: .venv/installed ## Run the linters, the type checker and the architecture
 bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 	$(BIN)/python -m bench
 
-campaign: .venv/installed ## Run the crash, cut and race tests at full count: about half an hour
+campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/adapters/test_journal.py
 
 openapi: .venv/installed ## Write deploy/openapi.json anew, after a change of the admin API
