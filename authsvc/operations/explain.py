@@ -112,9 +112,8 @@ def _decide(
 
 def _refuse_text(text: str) -> Grant:
     """Return the refusal of what is no scope, each action that it seems to ask by its own name."""
-    actions = sorted(
-        {action for action in text.rpartition(":")[2].split(",") if action} if ":" in text else ()
-    )
+    asked = text.rpartition(":")[2] if text.count(":") > 1 else ""
+    actions = sorted({action for action in asked.split(",") if action})
     refused = [Verdict(action, allowed=False, reason=Reason.MALFORMED_SCOPE) for action in actions or [""]]
     return Grant(Scope("", text, tuple(actions)), tuple(refused))
 

@@ -15,7 +15,7 @@ from authsvc.core.reach import Reach, ReachKind
 from authsvc.core.reason import Reason
 from authsvc.operations.act import Actor, read_authority
 from authsvc.operations.deps import Deps
-from authsvc.operations.page import MAX_LIMIT, Asked, Page, page_of
+from authsvc.operations.page import Asked, Page, page_of
 from authsvc.operations.who_can import demand_to_see_access, key_of, list_bound_after, reach_of
 
 MAX_ROWS = 10_000
@@ -50,36 +50,55 @@ class ReviewRow:
     last_use: ProjectUse = NEVER
 
 
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What reaches a project: bindings by id, and whom its visibility lets in."""
+
+    read: Read
+    project: str
+    bindings: dict[str, Binding]
+    opened: Sequence[ReviewRow]
+    now: datetime
+
+    async def bound_after(self, after: str, limit: int) -> list[Bound]:
+        """Return whom the bindings bind, from after a row's key on."""
+        bindings = list(self.bindings.values())
+        return await list_bound_after(self.read, bindings, after, limit=limit, enabled_only=False)
+
+    async def rows(self, after: str, bound: Sequence[Bound]) -> list[ReviewRow]:
+        """Return the rows of whom the bindings bind, before them those of visibility that come after a row's key."""
+        people = {each.principal: each.created_at for each in bound}
+        uses = await find_project_uses(await self.read.driver(), self.project, list(people.items()))
+        first = [row for row in self.opened if key_of(row.reach) > after]
+        return [*first, *(_row(each, self.bindings[each.binding_id], uses, self.now) for each in bound)]
+
+
 async def review_access(deps: Deps, actor: Actor, project: str, asked: Asked) -> Page[ReviewRow]:
     """Return a page of the review: visibility first, then by name and binding; lapsed bindings and disabled accounts are in it.
 
     Raises NotFoundError, and what `demand_to_see_access` raises.
     """
     async with deps.database.read() as read:
-        bindings, opened = await _read_access(deps, read, actor, project)
-        return await _page(read, project, bindings, opened, asked, now=deps.now())
+        access = await _read_access(deps, read, actor, project)
+
+        async def list_after(after: str, limit: int) -> Sequence[ReviewRow]:
+            return (await access.rows(after, await access.bound_after(after, limit)))[:limit]
+
+        return await page_of(asked, list_after, lambda row: key_of(row.reach))
 
 
 async def review_all_access(deps: Deps, actor: Actor, project: str) -> list[ReviewRow]:
-    """Return the whole review, as of one moment; raises ConflictError when it has more than `MAX_ROWS` rows."""
-    rows: list[ReviewRow] = []
-    after: str | None = ""
-    now = deps.now()
+    """Return the whole review; raises ConflictError when it has more than `MAX_ROWS` rows of principals."""
     async with deps.database.read() as read:
-        bindings, opened = await _read_access(deps, read, actor, project)
-        while after is not None:
-            page = await _page(read, project, bindings, opened, Asked(after, MAX_LIMIT), now=now)
-            rows.extend(page.items)
-            after = page.next_after
-            if len(rows) > MAX_ROWS:
-                raise ConflictError(f"the review has more than {MAX_ROWS} rows: read it in pages, as JSON")
-    return rows
+        access = await _read_access(deps, read, actor, project)
+        bound = await access.bound_after("", MAX_ROWS + 1)
+        if len(bound) > MAX_ROWS:
+            raise ConflictError(f"the review has more than {MAX_ROWS} rows: read it in pages, as JSON")
+        return await access.rows("", bound)
 
 
-async def _read_access(
-    deps: Deps, read: Read, actor: Actor, project: str
-) -> tuple[dict[str, Binding], list[ReviewRow]]:
-    """Return the bindings that reach the project, by id, and whom its visibility lets in."""
+async def _read_access(deps: Deps, read: Read, actor: Actor, project: str) -> _Access:
+    """Return what reaches the project; raises NotFoundError, and what `demand_to_see_access` raises."""
     demand_to_see_access(await read_authority(deps, read, actor), project)
     driver = await read.driver()
     visibility = (await find_visibility(driver, project)).value
@@ -94,26 +113,7 @@ async def _read_access(
         ReviewRow(Reach(kind, kind.value, reason), (_PULL,), AccessState.ACTIVE)
         for kind, reason in _OPEN_TO[visibility]
     ]
-    return bindings, opened
-
-
-async def _page(
-    read: Read,
-    project: str,
-    bindings: dict[str, Binding],
-    opened: Sequence[ReviewRow],
-    asked: Asked,
-    *,
-    now: datetime,
-) -> Page[ReviewRow]:
-    async def list_after(after: str, limit: int) -> Sequence[ReviewRow]:
-        bound = await list_bound_after(read, list(bindings.values()), after, limit=limit, enabled_only=False)
-        people = {each.principal: each.created_at for each in bound}
-        uses = await find_project_uses(await read.driver(), project, list(people.items()))
-        first = [row for row in opened if key_of(row.reach) > after]
-        return [*first, *(_row(each, bindings[each.binding_id], uses, now) for each in bound)][:limit]
-
-    return await page_of(asked, list_after, lambda row: key_of(row.reach))
+    return _Access(read, project, bindings, opened, deps.now())
 
 
 def _row(bound: Bound, binding: Binding, uses: dict[str, ProjectUse], now: datetime) -> ReviewRow:
