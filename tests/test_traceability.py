@@ -11,7 +11,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 TABLE = TESTS / "TRACEABILITY.md"
-ITEMS = range(1, 130)
+ITEMS = range(1, 136)
 OF_KEYS = range(121, 130)
 """Items of A9: for them the tests of keys and rotation may be named without a marker, as they test more than the protocol."""
 
@@ -132,7 +132,7 @@ _GOOD_SOURCE = f"@pytest.mark.item({', '.join(str(item) for item in ITEMS)})\nas
         (_GOOD_TABLE.replace("| 7 | a thing | `faces/test_x.py::test_all` |", "| 7 | a thing | overridden by DESIGN 8 |"),
          _GOOD_SOURCE, "item 7: the table lacks"),
         (_GOOD_TABLE, _GOOD_SOURCE + "@pytest.mark.item(3)\ndef test_more(): ...\n", "item 3: the table lacks"),
-        (_GOOD_TABLE, _GOOD_SOURCE + "@pytest.mark.item(130)\ndef test_more(): ...\n", "item 130 does not exist"),
+        (_GOOD_TABLE, _GOOD_SOURCE + "@pytest.mark.item(136)\ndef test_more(): ...\n", "item 136 does not exist"),
         (_GOOD_TABLE, "@pytest.mark.skip\n" + _GOOD_SOURCE, "may not run"),
         (_GOOD_TABLE, "@pytest.mark.xfail(strict=True)\n" + _GOOD_SOURCE, "may not run"),
     ],

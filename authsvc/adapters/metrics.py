@@ -1,6 +1,8 @@
 """Metrics in Prometheus' form; labels come from closed vocabularies, so that no stranger can make new series."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -26,6 +28,21 @@ HASHING_BUSY = Gauge(
     "authsvc_hashing_busy", "Password computations that run or wait.", multiprocess_mode="livesum"
 )
 
+REPORTED = Counter("authsvc_reported", "What registries reported, by what became of it.", ["result"])
+OPERATIONS = Counter(
+    "authsvc_operations", "Reported operations by whether a grant covers them: covered, uncovered.", ["grant"]
+)
+HEARD = Gauge(
+    "authsvc_registry_heard_time_seconds",
+    "When the registry of a service last reported, since 1970.",
+    ["service"],
+    multiprocess_mode="max",
+)
+SILENT = Gauge(
+    "authsvc_registries_silent",
+    "Registries that reported and do not, though tokens are issued.",
+    multiprocess_mode="mostrecent",
+)
 
 _results: dict[str, int] = {}
 _in_bucket = [0] * (len(_SECONDS) + 1)
@@ -42,6 +59,25 @@ def observe_queues(journal: int, hashing: int) -> None:
     """Note how long this process's queues are."""
     JOURNAL_WAITING.set(journal)
     HASHING_BUSY.set(hashing)
+
+
+def observe_reported(recorded: int, repeated: int, ignored: int) -> None:
+    """Note one envelope: how many of its events are new, were known, or are no operations."""
+    for result, count in (("recorded", recorded), ("repeated", repeated), ("ignored", ignored)):
+        REPORTED.labels(result).inc(count)
+
+
+def observe_operations(covered: int, uncovered: int) -> None:
+    """Note how many operations were held against grants."""
+    OPERATIONS.labels("covered").inc(covered)
+    OPERATIONS.labels("uncovered").inc(uncovered)
+
+
+def observe_registries(heard: Mapping[str, datetime], silent: int) -> None:
+    """Note when each registry was last heard, and how many have gone silent; the names are those of registered services."""
+    for service, time in heard.items():
+        HEARD.labels(service).set(time.timestamp())
+    SILENT.set(silent)
 
 
 def forget_process(pid: int, folder: str) -> None:

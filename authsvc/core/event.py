@@ -5,7 +5,7 @@ An entry is the canonical JSON of one event; its bytes are what is hashed and st
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -70,6 +70,10 @@ class Kind(StrEnum):
     KEY_CREATED = "key.created"
     KEY_CHANGED = "key.changed"
     KEY_RETIRED = "key.retired"
+    REGISTRY_PULL = "registry.pull"
+    REGISTRY_PUSH = "registry.push"
+    REGISTRY_MOUNT = "registry.mount"
+    REGISTRY_DELETE = "registry.delete"
     AUDIT_QUERIED = "audit.queried"
     AUDIT_EXPORTED = "audit.exported"
     AUDIT_PRUNED = "audit.pruned"
@@ -159,7 +163,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class GrantIndex:
-    """The columns that follow from grants alone."""
+    """The columns that follow from grants, or from what a registry reported, alone."""
 
     projects: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()
@@ -250,6 +254,8 @@ def index_entry(entry: Mapping[str, Json], index: GrantIndex | None = None) -> I
     if entry.get("v") != SCHEMA_VERSION:
         raise MalformedEntryError(f"schema version {entry.get('v')!r} is not known")
     try:
+        if "reported" in entry:
+            index = index_reported(entry["reported"])
         return _index(entry, index or index_grants(entry.get("grants", [])))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedEntryError("a member is missing or of a wrong type") from error
@@ -267,9 +273,21 @@ def index_grants(grants: Json) -> GrantIndex:
         if not isinstance(granted, Mapping):
             raise TypeError
         actions.update(granted)
+    return GrantIndex(_projects_of(repositories), tuple(repositories), tuple(sorted(actions)))
+
+
+def index_reported(reported: Json) -> GrantIndex:
+    """Return the columns of a registry's report: the repository and, of a mount, the one that it came from."""
+    if not isinstance(reported, Mapping):
+        raise TypeError
+    named = dict.fromkeys(str(reported[name]) for name in ("repository", "from") if name in reported)
+    repositories = tuple(name for name in named if _INDEXED_NAME.fullmatch(name) is not None)
+    return GrantIndex(_projects_of(repositories), repositories, (str(reported["action"]),))
+
+
+def _projects_of(repositories: Iterable[str]) -> tuple[str, ...]:
     parsed = [parse_repository(name) for name in repositories]
-    projects = {repository.project for repository in parsed if repository is not None}
-    return GrantIndex(tuple(sorted(projects)), tuple(repositories), tuple(sorted(actions)))
+    return tuple(sorted({repository.project for repository in parsed if repository is not None}))
 
 
 def _index(entry: Mapping[str, Json], grants: GrantIndex) -> IndexRow:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MIN_TOKEN_TTL = 60
+DEFAULT_TOKEN_TTL = 300
 
 
 class Algorithm(StrEnum):
@@ -34,7 +35,7 @@ class Service:
     issuer: str
     algorithm: Algorithm = Algorithm.ES256
     header: HeaderProfile = HeaderProfile.X5C
-    token_ttl_seconds: int = 300
+    token_ttl_seconds: int = DEFAULT_TOKEN_TTL
     backdate_seconds: int = 10
     refresh_tokens: bool = True
     anonymous: bool = True

@@ -1,11 +1,12 @@
 """What administrative answers hold: the OpenAPI document tells it, and the type checker holds `views` to it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from authsvc.core.finding import FindingKind
 from authsvc.core.principal import PrincipalKind, Visibility
 from authsvc.core.reason import Reason
 from authsvc.core.records import KeyState
@@ -292,3 +293,23 @@ class MeView(TypedDict):
     principal: PrincipalView
     permissions: list[HeldView]
     limits: list[str] | None
+
+
+class ReceiptView(TypedDict):
+    """What became of the events of an envelope: new in the log, known already, or of nothing that is logged."""
+
+    recorded: int
+    repeated: int
+    ignored: int
+
+
+class FindingView(TypedDict):
+    """Something that reconciliation found; `event` is the operation, or a token whose use a silent registry did not report."""
+
+    id: int
+    kind: FindingKind
+    service: str
+    since: TimeText
+    found_at: TimeText
+    seq: int
+    event: dict[str, Any] | None

@@ -8,6 +8,7 @@ import structlog
 
 from authsvc.adapters.postgres.credentials import delete_credential, list_dead_credentials
 from authsvc.adapters.postgres.last_uses import forget_last_uses
+from authsvc.adapters.postgres.reported import KEPT, forget_ids
 from authsvc.adapters.postgres.selftest import ensure_partitions
 from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.canonical import Json
@@ -17,6 +18,7 @@ from authsvc.core.note import NoteError
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import keep_custody, look
+from authsvc.operations.reconcile import reconcile
 
 FLUSH_SECONDS = 60
 WRITE_SECONDS = 5
@@ -31,6 +33,8 @@ MAX_FLUSHED = 200
 FILL_SECONDS = 2
 MAX_TILES = 16
 """Tiles stored at a time, 256 entries each: some milliseconds of one connection and of the event loop."""
+MAX_FORGOTTEN = 10_000
+"""Ids of reports deleted in one statement."""
 
 _log = structlog.get_logger()
 
@@ -111,6 +115,14 @@ async def _fill_tiles(deps: Deps) -> None:
             _log.error("background.failed", error=type(error).__name__)
 
 
+async def forget_reported(deps: Deps) -> None:
+    """Forget the ids of reports that no registry sends again any more; the events stay."""
+    forgotten = MAX_FORGOTTEN
+    while forgotten == MAX_FORGOTTEN:
+        async with deps.database.hot_read() as connection:
+            forgotten = await forget_ids(connection, before=deps.now() - KEPT, limit=MAX_FORGOTTEN)
+
+
 async def _write_last_uses(deps: Deps) -> None:
     while True:
         await asyncio.sleep(WRITE_SECONDS)
@@ -127,6 +139,7 @@ async def _go_round(deps: Deps) -> None:
         count += 1
         try:
             await flush_throttled(deps)
+            await reconcile(deps)
             if count % PARTITIONS_EVERY == 0:
                 async with deps.database.hot_read() as connection:
                     await ensure_partitions(connection)
@@ -134,5 +147,6 @@ async def _go_round(deps: Deps) -> None:
                 await delete_dead_credentials(deps)
                 async with deps.database.hot_read() as connection:
                     await forget_last_uses(connection)
+                await forget_reported(deps)
         except AuthsvcError as error:
             _log.error("background.failed", error=type(error).__name__)

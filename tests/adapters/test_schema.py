@@ -41,6 +41,12 @@ _FIRST: dict[str, Row] = {
     },
     "last_uses": {"id": A, "used_at": NOW},
     "hmac_key": {"fingerprint": ROOT},
+    "reported": {"service": "a", "id": "1", "seq": 0, "received_at": NOW},
+    "registries": {"service": "a", "heard_at": NOW},
+    "cursors": {"name": "a", "seq": 0},
+    "findings": {
+        "number": 1, "kind": "uncovered", "service": "a", "seq": 0, "since": NOW, "found_at": NOW,
+    },
     "epochs": {"number": 1, "origin": "a", "verifier_key": "a"},
     "batches": {
         "prev": 0, "size": 1, "entries": 1, "root": ROOT, "frontier": ROOT, "revision": -1, "epoch": 1, "checkpoint": "c",
@@ -67,6 +73,10 @@ _SECOND: dict[str, Row] = {
     "signing_keys": {"id": "b", "state": "retired"},
     "last_uses": {"id": B},
     "hmac_key": {},
+    "reported": {"id": "2", "seq": 1},
+    "registries": {"service": "b"},
+    "cursors": {"name": "b"},
+    "findings": {"number": 2, "seq": 1},
     "epochs": {"number": 2, "origin": "b"},
     "batches": {"prev": 1, "size": 2},
     "log": {"seq": 1},
@@ -157,6 +167,22 @@ _VIOLATIONS: dict[str, tuple[str, Row]] = {
     "hmac_key_fingerprint_check": ("hmac_key", {"one": True, "fingerprint": b"short"}),
     "hmac_key_one_check": ("hmac_key", {"one": False}),
     "hmac_key_pkey": ("hmac_key", {"one": True}),
+    "reported_service_check": ("reported", {"service": ""}),
+    "reported_id_check": ("reported", {"id": ""}),
+    "reported_seq_check": ("reported", {"seq": -1}),
+    "reported_pkey": ("reported", {"id": "1"}),
+    "reported_seq_key": ("reported", {"seq": 0}),
+    "registries_service_fkey": ("registries", {"service": "c"}),
+    "registries_pkey": ("registries", {"service": "a"}),
+    "cursors_name_check": ("cursors", {"name": ""}),
+    "cursors_seq_check": ("cursors", {"seq": -2}),
+    "cursors_pkey": ("cursors", {"name": "a"}),
+    "findings_kind_check": ("findings", {"kind": "other"}),
+    "findings_service_check": ("findings", {"service": ""}),
+    "findings_seq_check": ("findings", {"seq": -1}),
+    "findings_pkey": ("findings", {"number": 1}),
+    "findings_operation": ("findings", {"seq": 0}),
+    "findings_silence": ("findings", {"kind": "silent"}),
     "epochs_number_check": ("epochs", {"number": 0}),
     "epochs_begins_check": ("epochs", {"begins": -1}),
     "epochs_lost_until_check": ("epochs", {"lost_until": -1}),
@@ -258,7 +284,7 @@ def test_every_constraint_is_tried(as_role: Connection) -> None:
         "SELECT conname FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid WHERE NOT t.relispartition"
         " AND connamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'p', 'f', 'x')"
         " UNION SELECT indexrelid::regclass::text FROM pg_index WHERE indisunique AND indpred IS NOT NULL"
-        " AND indrelid::regclass::text = 'signing_keys'"
+        " AND indrelid::regclass::text IN ('signing_keys', 'findings')"
     ).fetchall()
     assert {name for (name,) in rows} == set(_VIOLATIONS) | _NOT_VIOLATED
 
@@ -268,6 +294,10 @@ def test_every_constraint_is_tried(as_role: Connection) -> None:
 def test_constraint_holds(as_role: Connection, constraint: str) -> None:
     """Not even a superuser's row gets past a constraint."""
     table, spoiled = _VIOLATIONS[constraint]
+    if table == "registries":
+        _insert(as_role, "services", {**_FIRST["services"], "name": "b"})
+    if constraint == "findings_silence":
+        _insert(as_role, "findings", {**_FIRST["findings"], "number": 3, "kind": "silent"})
     if constraint == "bindings_robot_id_fkey" or table == "group_members":
         _insert(as_role, "users", {**_FIRST["users"], "id": C, "name": "c", "name_key": "c"})
     with pytest.raises(IntegrityError) as caught:
@@ -287,6 +317,8 @@ def test_second_row_is_valid(as_role: Connection, table: str) -> None:
         _insert(as_role, "users", {**_FIRST["users"], "id": C, "name": "c", "name_key": "c"})
     if table == "hmac_key":  # there is one row at most
         as_role.execute("DELETE FROM hmac_key")
+    if table == "registries":
+        _insert(as_role, "services", {**_FIRST["services"], "name": "b"})
     _insert(as_role, table, {**_FIRST[table], **_SECOND[table]})
 
 

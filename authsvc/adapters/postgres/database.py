@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import psycopg
 import structlog
-from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import Executable
 from sqlalchemy.engine import CursorResult
@@ -17,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as EngineTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from authsvc.adapters.postgres.constraints import describe_violation
 from authsvc.adapters.postgres.custody import Custody
 from authsvc.adapters.postgres.log import (
     POLICY_LOCK,
@@ -104,8 +104,15 @@ class Change(Read):
             for further in then:
                 await self.connection.execute(further)
         except IntegrityError as error:
-            raise ConflictError(_describe(error)) from error
+            raise ConflictError(describe_violation(error)) from error
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class Report(Read):
+    """A transaction that logs what others say happened, while policy stands still; `append` returns the first sequence number."""
+
+    append: Callable[[Sequence[Event]], Awaitable[int]]
 
 
 class Database:
@@ -200,6 +207,31 @@ class Database:
             if batch is None or not await self._was_committed(batch):
                 raise
 
+    @asynccontextmanager
+    async def report(self) -> AsyncIterator[Report]:
+        """Open a transaction that appends events of no policy with what is written beside them, all or nothing.
+
+        Policy changes wait for it, and it for them: authority that it reads is the newest. It always commits something: what it
+        found written may not be on the standby yet. Raises UnavailableError when the commit is not known to have happened.
+        """
+        async with _translated(), self._engine.connect() as connection:
+            await connection.exec_driver_sql(
+                "SELECT set_config('lock_timeout', '2000', true), set_config('statement_timeout', '5000', true),"
+                " set_config('idle_in_transaction_session_timeout', '5000', true)"
+            )
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({POLICY_LOCK})")
+            driver, batches = await Read(connection).driver(), []
+
+            async def append(events: Sequence[Event]) -> int:
+                batches.append(await self._append(driver, events))
+                return batches[-1].prev
+
+            yield Report(connection, append)
+            await confirm_committed(driver)
+            await _commit(connection, driver)
+            for batch in batches:
+                self._custody.saw(batch.after.size, batch.root)
+
     async def _append(self, driver: Connection, events: Sequence[Event]) -> Batch:
         try:
             lines = [compose_line(event) for event in events]
@@ -269,30 +301,6 @@ def _state(error: Exception) -> str | None:
     """Return the SQLSTATE of an error, which is safe to log; its text may hold values."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return cause.sqlstate if isinstance(cause, psycopg.Error) else None
-
-
-_MESSAGES: dict[str, str] = {
-    "users_name_key": "a user of this name exists",
-    "users_name_key_key": "a user of this name exists, perhaps in other case",
-    "groups_name_key": "a group of this name exists",
-    "projects_name_key": "a project of this name exists",
-    "robots_subject_key": "a robot of this name exists",
-    "robots_project_id_name_key": "a robot of this name exists",
-    "credentials_two_live": "two secrets live already: delete one first",
-    "roles_pkey": "a role of this name exists",
-    "service_names_pkey": "a service of this name or alias exists",
-    "services_pkey": "a service of this name exists",
-    "bindings_role_fkey": "there is no role of this name, or bindings still use it",
-    "bindings_some_time": "not_before must be earlier than expires_at",
-}
-
-
-def _describe(error: IntegrityError) -> str:
-    """Return what a violated constraint means to the caller, without the database's words, which hold values."""
-    cause = error.orig
-    if isinstance(cause, UniqueViolation | ForeignKeyViolation | CheckViolation):
-        return _MESSAGES.get(cause.diag.constraint_name or "", "the change contradicts what is stored")
-    return "the change contradicts what is stored"
 
 
 @asynccontextmanager

@@ -225,3 +225,37 @@ tiles = Table(
     Column("root", LargeBinary, nullable=False),
     Column("hashes", LargeBinary, nullable=False),
 )
+
+reported = Table(
+    "reported",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("received_at", _TIME, nullable=False),
+)
+
+registries = Table(
+    "registries",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("heard_at", _TIME, nullable=False),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("since", _TIME, nullable=False),
+    Column("found_at", _TIME, nullable=False),
+)

@@ -25,7 +25,9 @@ from authsvc.faces.admin import (
     audit,
     audit_export,
     audit_proof,
+    events,
     expiring,
+    findings,
     groups,
     projects,
     services,
@@ -72,6 +74,8 @@ def make_admin(
     api.include_router(audit_export.router)
     api.include_router(audit.router)
     api.include_router(why.router)
+    api.include_router(events.router)
+    api.include_router(findings.router)
     app.include_router(api)
     app.add_exception_handler(AuthsvcError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -86,7 +90,7 @@ def make_admin(
 class BodyLimit:
     """Refuses bodies beyond 256 KiB as a problem: by the length they announce, or as soon as more has come.
 
-    The framework's own limit answers in plain text.
+    The framework's own limit answers in plain text. What registries report may have more, and is read only from who may report.
     """
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Any]) -> None:
@@ -97,8 +101,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = events.MAX_BODY if scope["path"] == PREFIX + events.PATH else MAX_BODY
         announced = header(scope["headers"], b"content-length") or ""
-        if announced.isdecimal() and int(announced[:MAX_DIGITS]) > MAX_BODY:
+        if announced.isdecimal() and int(announced[:MAX_DIGITS]) > most:
             problem = BY_STATUS[413]
             body = bytes(JSONResponse(describe(problem, problem.title)).body)
             await answer(send, problem.status, body, kind=MEDIA_TYPE.encode())
@@ -109,7 +114,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if received > most:
                 raise HTTPException(413)
             return message
 

@@ -26,6 +26,8 @@ TAGS: list[dict[str, Any]] = [
     {"name": "services", "description": "Registries that ask for tokens."},
     {"name": "keys", "description": "Keys that sign tokens."},
     {"name": "expiring", "description": "What ends soon."},
+    {"name": "events", "description": "What happened at registries, as they report it."},
+    {"name": "findings", "description": "What was reported, or not, against what was granted."},
     {"name": "explain", "description": "Why somebody is granted or refused something."},
     {"name": "audit", "description": "The log."},
     {"name": "me", "description": "The caller."},

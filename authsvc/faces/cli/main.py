@@ -11,6 +11,7 @@ from authsvc.faces.cli import (
     expiring,
     export_audit,
     find_audit,
+    findings,
     groups,
     keys,
     projects,
@@ -60,6 +61,7 @@ application.add_typer(keys.keys, name="keys")
 audit.audit.command("query")(read_audit.query)
 audit.audit.command("find")(find_audit.find)
 audit.audit.command("export")(export_audit.export)
+audit.audit.command("findings")(findings.findings)
 application.add_typer(audit.audit, name="audit")
 audit.audit.command("recover")(custody.recover)
 

@@ -68,7 +68,8 @@ def _announce(settings: Settings, ready: serving.Ready) -> None:
         typer.echo(f"    issuer: {_yaml(service.issuer)}")
         typer.echo(f"    rootcertbundle: {_yaml(ready.bundles[service.name])}")
     if ready.bootstrapped.services:
-        typer.echo("\n# then, with the registry's own address:")
+        typer.echo("\n# to have its pulls and pushes in the log too: README, 'What happened at the registry'")
+        typer.echo("# then, with the registry's own address:")
         typer.echo(f"docker login -u {username} {ready.bootstrapped.services[0].name}\n")
 
 
