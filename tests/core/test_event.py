@@ -277,6 +277,7 @@ def test_kinds_that_move_policy() -> None:
         Kind.REGISTRY_MOUNT,
         Kind.REGISTRY_DELETE,
         Kind.AUDIT_QUERIED,
+        Kind.AUDIT_EXPORTED,
         Kind.AUDIT_PRUNED,
         Kind.AUDIT_RECOVERED,
         Kind.SERVICE_STARTED,
