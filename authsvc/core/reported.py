@@ -92,7 +92,7 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What matters of a logged report when it is held against grants."""
+    """What matters of a logged report when it is held against grants; `service` is empty where the reporter named none."""
 
     service: str
     subject: str
@@ -155,7 +155,7 @@ def _needs(reported: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
 def is_covered(operation: Operation, issued: Mapping[str, Json]) -> bool:
     """Say whether the token of a `token.issued` entry allowed the operation when it happened; an odd entry allows nothing."""
     token, grants = issued.get("token"), issued.get("grants")
-    if issued.get("service") != operation.service or not isinstance(token, Mapping):
+    if operation.service not in ("", issued.get("service")) or not isinstance(token, Mapping):
         return False
     begins, ends = token.get("nbf"), token.get("exp")
     if token.get("sub") != operation.subject or not isinstance(begins, int) or not isinstance(ends, int):

@@ -24,9 +24,9 @@ class ShownFinding:
 
 
 async def page_findings(
-    deps: Deps, actor: Actor | None, asked: Asked, *, kind: FindingKind | None, service: str | None
+    deps: Deps, actor: Actor, asked: Asked, *, kind: FindingKind | None, service: str | None
 ) -> Page[ShownFinding]:
-    """Return findings, newest first; `actor` None is the server's console."""
+    """Return findings, newest first; raises ForbiddenError unless the whole log may be read."""
     wanted: Mapping[str, Json] = {"findings": {"kind": kind, "service": service}}
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)

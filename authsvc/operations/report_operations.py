@@ -16,12 +16,14 @@ from authsvc.core.canonical import Json
 from authsvc.core.decide import Circumstances
 from authsvc.core.errors import UnknownServiceError
 from authsvc.core.event import Event, Requester
+from authsvc.core.permission import Permission
 from authsvc.core.principal import Snapshot
 from authsvc.core.reported import Reported
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
 
 PERMISSION = "registry:report"
+_REPORT = Permission(*PERMISSION.split(":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,9 @@ def demand_to_report(deps: Deps, actor: Actor) -> None:
 async def report_operations(
     deps: Deps, actor: Actor, service: str, *, reported: Sequence[Reported], ignored: int = 0
 ) -> Receipt:
-    """Log what the registry of `service` reports (empty: of the only one there is), and return once it is durable.
+    """Log what the registry of `service` reports, and return once it is durable.
 
+    An empty `service` is the one that the actor is bound to report for, or the only one there is.
     Raises ForbiddenError when the actor does not report for this service, UnknownServiceError, and UnavailableError when it may
     not be in the log: the registry sends it again, and what is known is not logged twice.
     """
@@ -59,7 +62,8 @@ async def report_operations(
     async with deps.database.report() as report:
         name = await _demand_service(deps, report, actor, service)
         now = deps.now()
-        await note_heard(report, name, now)
+        if name:
+            await note_heard(report, name, now)
         known = await find_known_ids(report, name, list(by_id))
         fresh = [each for each in reversed(by_id.values()) if each.id not in known]
         if fresh:
@@ -74,17 +78,28 @@ async def report_operations(
 
 
 async def _demand_service(deps: Deps, report: Report, actor: Actor, name: str) -> str:
-    """Return the service's own name; whoever may not report for it is not told whether it exists."""
+    """Return the service's own name, empty where a reporter for all of several names none.
+
+    Whoever may not report for a service is not told whether it exists.
+    """
     driver = await report.driver()
+    name = name or _bound_service(actor)
     service = (await (find_service(driver, name) if name else find_only_service(driver))).value
-    authority = await read_authority(deps, report, actor)
     asked = name if service is None else service.name
+    authority = await read_authority(deps, report, actor)
     replace(authority, circumstances=replace(authority.circumstances, service=asked)).demand(
         PERMISSION, SYSTEM_WIDE
     )
-    if service is None:
+    if service is None and name:
         raise UnknownServiceError("name a registered service: ?service=NAME")
-    return service.name
+    return asked
+
+
+def _bound_service(actor: Actor) -> str:
+    """Return the one service that the actor is bound to report for; empty when there are several, or no such condition."""
+    reporting = [binding for binding in actor.who.bindings if binding.role.covers(_REPORT)]
+    named = {service for binding in reporting for service in binding.services}
+    return named.pop() if len(named) == 1 and all(binding.services for binding in reporting) else ""
 
 
 def _describe(reported: Reported, *, service: str, by: Requester, nonce: str, time: datetime) -> Event:

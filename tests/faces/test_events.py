@@ -308,10 +308,19 @@ async def test_a_registry_reports_for_itself_alone(world: World, secret: str) ->
     assert (await send(world.client, secret, notification("1"), service=SERVICE)).status_code == 200
     assert (await send(world.client, secret, notification("2"), service="other.test")).status_code == 403
     assert (await send(world.client, secret, notification("2"), service="nowhere.test")).status_code == 403
-    assert (
-        await send(world.client, secret, notification("2"))
-    ).status_code == 403  # there are two to choose from
-    assert len(await world.events(kind="registry.*")) == 1
+    assert (await send(world.client, secret, notification("2"))).status_code == 200
+    services = [event["service"] for _, event in await world.events(kind="registry.*")]
+    assert services == [SERVICE, SERVICE]
+
+
+async def test_a_reporter_for_all_may_name_none(world: World) -> None:
+    """Of several services, one who may report for all need not say which: the report is logged without."""
+    await world.api("POST", "/services", {"name": "other.test"}, expect=201)
+    robot = await world.add_robot(None, "all")
+    await world.bind("reporter", "robot", "system+all")
+    assert (await send(world.client, robot, notification())).json()["recorded"] == 1
+    ((_, event),) = await world.events(kind="registry.pull")
+    assert event["service"] == ""
 
 
 async def test_ids_of_two_registries_do_not_meet(world: World, secret: str) -> None:

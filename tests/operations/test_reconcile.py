@@ -235,6 +235,24 @@ async def test_an_operation_whose_entry_is_gone_is_found(town: Town, superuser_u
     assert (finding["kind"], finding["seq"]) == ("uncovered", 0)
 
 
+async def test_a_report_for_no_service_is_covered_by_any(town: Town) -> None:
+    """Where the reporter named no service, a token for any of them covers, and nothing else does."""
+    await town.world.bind("reporter", "user", "alice")
+    await town.ask("repository:acme/app:pull", service="other.test")
+    for id_, repository in (("1", "acme/app"), ("2", "acme/other")):
+        event = {
+            "id": id_,
+            "action": "pull",
+            "target": {"repository": repository},
+            "actor": {"name": "alice"},
+        }
+        await town.world.api(
+            "POST", "/events", {"events": [event]}, expect=200, by=("alice", password_of("alice"))
+        )
+    (finding,) = await town.findings()
+    assert (finding["service"], finding["event"]["reported"]["repository"]) == ("", "acme/other")
+
+
 async def test_a_silent_registry_is_found_once(town: Town) -> None:
     """A registry that reported, and does not while tokens for it are issued, is one finding for each silence."""
     await town.ask("repository:acme/app:pull")

@@ -159,10 +159,21 @@ class EnvelopeDocument(BaseModel):
     events: Annotated[list[Notification], Field(max_length=MAX_EVENTS)]
 
 
-_REQUEST_BODY = {
-    "required": True,
-    "content": {media_type: {"schema": EnvelopeDocument.model_json_schema()} for media_type in MEDIA_TYPES},
+_EXAMPLE = {
+    "events": [
+        {
+            "id": "7337ac15-6a73-48fc-8740-dd5b986bc95a",
+            "timestamp": "2026-11-23T21:00:06.88573395Z",
+            "action": "pull",
+            "target": {"repository": "acme/app", "tag": "1", "digest": f"sha256:{'0' * 64}", "size": 423},
+            "request": {"addr": "192.0.2.7:44122", "method": "GET", "useragent": "skopeo/1.9.3"},
+            "actor": {"name": "alice"},
+            "source": {"instanceID": "ec750372-8db1-4428-8636-3f2718aade46"},
+        }
+    ]
 }
+_BODY = {"schema": EnvelopeDocument.model_json_schema(), "example": _EXAMPLE}
+_REQUEST_BODY = {"required": True, "content": dict.fromkeys(MEDIA_TYPES, _BODY)}
 
 
 @router.post(PATH, response_model=ReceiptView, openapi_extra={"requestBody": _REQUEST_BODY})
@@ -171,7 +182,11 @@ async def report_events(
     deps: DepsDep,
     actor: ActorDep,
     service: Annotated[
-        str, Query(max_length=255, description="Whose registry reports; default: the only service there is.")
+        str,
+        Query(
+            max_length=255,
+            description="Whose registry reports; default: the service that you are bound to report for, or the only one.",
+        ),
     ] = "",
 ) -> JSONResponse:
     """Take what a registry's notifications report: answered when it is in the log, each operation once."""

@@ -6,8 +6,8 @@ import typer
 
 from authsvc.core.canonical import Json
 from authsvc.core.finding import FindingKind
+from authsvc.faces.cli.console import run
 from authsvc.faces.cli.output import Form, FormOption, show
-from authsvc.faces.cli.read_audit import with_deps
 from authsvc.faces.finding_views import view_finding
 from authsvc.operations.list_findings import ShownFinding, page_findings
 from authsvc.operations.page import Asked
@@ -22,9 +22,12 @@ def findings(
     cursor: Annotated[int | None, typer.Option(help="Go on below this number.")] = None,
     output: FormOption = Form.TABLE,
 ) -> None:
-    """Show operations that no grant covers, and registries that have gone silent, newest first; the question is logged too."""
+    """Show operations that no grant covers, and silent registries.
+
+    Newest first; the question is logged too.
+    """
     asked = Asked("" if cursor is None else str(cursor), limit)
-    page = with_deps(lambda deps: page_findings(deps, None, asked, kind=kind, service=service))
+    page = run(lambda deps, actor: page_findings(deps, actor, asked, kind=kind, service=service))
     if output is Form.JSON:
         show([view_finding(shown) for shown in page.items], output)
         return
