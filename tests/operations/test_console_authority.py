@@ -1,10 +1,14 @@
 """The console's authority: an administrator's for who owns the machine, and out of reach of who comes over the network."""
 
+import pwd
+from pathlib import Path
+
 import pytest
 
 from authsvc.core.errors import ConflictError
 from authsvc.core.presented import NameAndSecret
 from authsvc.core.principal import SYSTEM, PrincipalKind
+from authsvc.faces.cli import console
 from authsvc.faces.cli.console import at_console
 from authsvc.operations.act import Actor, identify
 from authsvc.operations.administer_users import change_user, get_user, list_users
@@ -35,12 +39,10 @@ async def test_signing_in_never_makes_the_console(deps: Deps, world: World) -> N
 
 async def test_only_the_type_is_the_console(deps: Deps, world: World) -> None:
     """The principal that the log names is worth nothing by itself: without the console's type it has no authority."""
-    console = at_console()
-    await list_users(deps, console, Asked())
+    at = at_console()
+    await list_users(deps, at, Asked())
     account = await identify(deps, NameAndSecret(ADMIN, ADMIN_PASSWORD), address=None, peer=None, agent=None)
-    forged = Actor(
-        type(account.who)(SYSTEM, console.who.bindings, revision=0, kind=account.who.kind), console.by, None
-    )
+    forged = Actor(type(account.who)(SYSTEM, at.who.bindings, revision=0, kind=account.who.kind), at.by, None)
     with pytest.raises(Exception, match="sign in again"):
         await list_users(deps, forged, Asked())
 
@@ -50,3 +52,24 @@ async def test_the_console_keeps_the_guards(deps: Deps, world: World) -> None:
     with pytest.raises(ConflictError):
         await change_user(deps, at_console(), ADMIN, {"disabled": True}, None)
     assert not (await get_user(deps, at_console(), ADMIN)).disabled
+
+
+@pytest.mark.parametrize(
+    ("login", "name"),
+    [
+        ("0", "root as {user}"),
+        ("4242424", "uid 4242424 as {user}"),
+        ("4294967295", "{user}"),
+        ("?", "{user}"),
+    ],
+)
+def test_who_signed_in_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, login: str, name: str
+) -> None:
+    """Behind `sudo` the log names who signed in to the machine as well, by number where there is no name."""
+    file = tmp_path / "loginuid"
+    file.write_text(login, encoding="ascii")
+    monkeypatch.setattr(console, "_LOGIN", file)
+    monkeypatch.setattr("os.geteuid", lambda: 65534)
+    user = pwd.getpwuid(65534).pw_name
+    assert at_console().by.credential_id == name.format(user=user)
