@@ -29,7 +29,8 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 	$(BIN)/python -m bench
 
 campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
-	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/adapters/test_journal.py
+	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \
+	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py
 
 openapi: .venv/installed ## Write deploy/openapi.json anew, after a change of the admin API
 	$(BIN)/python -c "import json, authsvc.app, authsvc.config; \

@@ -9,6 +9,7 @@ from authsvc.adapters.postgres.audit_rows import AuditRows, open_audit_rows
 from authsvc.core.canonical import NotCanonicalError
 from authsvc.core.event import Kind
 from authsvc.core.merkle import leaf_hash
+from authsvc.core.note import NoteError
 from authsvc.core.proof import ProofError
 from authsvc.core.tlog_proof import TlogProof
 from authsvc.core.verified import Known, Missing, TamperedError, Verified
@@ -58,7 +59,13 @@ def verify_database(
             raise TamperedError(stray, "a row that no signed batch covers")
     whole.judge(known, missing)
     for loss in whole.losses:
-        trust.read(loss.checkpoint)
+        try:
+            trust.read(loss.checkpoint)
+        except NoteError as error:
+            raise TamperedError(
+                loss.lost_from,
+                f"epoch {loss.epoch} writes off entries by a checkpoint that was never signed: {error}",
+            ) from error
     return whole
 
 

@@ -81,6 +81,33 @@ def test_verification(own_service: Service) -> None:
     _is_one_line(told)
 
 
+def test_proofs_and_archives_need_no_database(
+    service: Service, acme: dict[str, Account], tmp_path: Path
+) -> None:
+    """An entry with its proof, and an archive, verify by files and a key alone; a change is exit 1 with its place."""
+    service.token("repository:acme/app:pull", by=acme["reader"], service="registry.localhost")
+    entry, proof, folder = tmp_path / "entry", tmp_path / "proof", tmp_path / "archive"
+    find = ("audit", "find", "--seq", "3", "--entry", str(entry), "--proof", str(proof))
+    service.command(*find).succeeded()
+    verify = ("audit", "verify", "-o", "json")
+    one = json.loads(service.command(*verify, "--proof", str(proof), "--entry", str(entry)).succeeded().out)
+    assert (one["result"], one["seq"]) == ("proved", 3)
+
+    service.command("audit", "archive", str(folder)).succeeded()
+    whole = json.loads(service.command(*verify, "--archive", str(folder)).succeeded().out)
+    assert (whole["result"], whole["entries"] > whole["decisions"] > 0) == ("proved", True)
+
+    entry.write_bytes(entry.read_bytes().replace(b'"time":1', b'"time":2'))
+    service.command("audit", "verify", "--proof", str(proof), "--entry", str(entry)).failed(
+        code=1, saying="tampered: "
+    )
+    bundle = next(folder.glob("tile/entries/*.p/*"))
+    bundle.write_bytes(bundle.read_bytes().replace(b"reader", b"writer"))
+    service.command("audit", "verify", "--archive", str(folder)).failed(code=1, saying="tampered: entry ")
+    _is_one_line(service.command("audit", "verify", "--proof", str(proof)).failed(code=2, saying="--entry"))
+    _is_one_line(service.command("audit", "verify", "--vkey", "nonsense").failed(code=2, saying="authsvc: "))
+
+
 def test_verification_without_a_database(service: Service) -> None:
     """A database that cannot be read is an incomplete verification, never a proof and never a tampering."""
     absent = "postgresql://nobody@127.0.0.1:1/none"

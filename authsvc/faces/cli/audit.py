@@ -1,5 +1,6 @@
 """authsvc audit: prove the log, and keep it."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
 from authsvc.core.note import NoteError
 from authsvc.core.verified import TamperedError, Verified
-from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.faces.cli.output import Form, FormOption
 from authsvc.operations.archive_audit import archive_audit
 from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.verify_archive import verify_archive
@@ -55,7 +56,7 @@ def verify(
         trust = _trust(vkey, vkey_file)
         notes = [path.read_text(encoding="utf-8") for path in checkpoint or []]
         known = [trust.read_known(note) for note in notes]
-    except (NoteError, OSError, UnicodeDecodeError) as error:
+    except (NoteError, OSError, UnicodeDecodeError, AuthsvcError) as error:
         _refuse(str(error))
     try:
         if proof is not None and entry is not None:
@@ -154,7 +155,7 @@ def _describe(proved: Verified) -> dict[str, Json]:
 def _tell(found: dict[str, Json], output: Form) -> None:
     """Print the result: one object for machines; a line, and one more for each thing to know, for people."""
     if output is Form.JSON:
-        show([found], output)
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
         return
     match found["result"]:
         case "tampered":
