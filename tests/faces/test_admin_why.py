@@ -43,7 +43,7 @@ def test_every_reason_has_a_meaning() -> None:
 @pytest.mark.parametrize(
     ("text", "refused"),
     [
-        ("repository:acme/app", ["acme/app"]), ("repository:acme/app:PULL,push", ["PULL", "push"]), ("nonsense", []),
+        ("repository:acme/app", []), ("repository:acme/app:PULL,push", ["PULL", "push"]), ("nonsense", []),
         ("repository:acme/app:", []), ("repository::pull", ["pull"]),
     ],
 )  # fmt: skip
