@@ -1,0 +1,74 @@
+"""Following the log while several processes write it: nothing is missed, nothing is out of order, whenever the follower dies."""
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+from authsvc.config import Settings
+from authsvc.core.search import Filter
+from authsvc.operations.deps import Deps
+from authsvc.operations.export_audit import ExportForm, export_audit, follow_audit
+
+WRITERS, EVENTS = 3, 120
+_WRITER = f"""
+import asyncio
+from authsvc.config import read_settings
+from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.principal import ANONYMOUS
+from authsvc.wiring import open_deps
+
+async def main():
+    async with open_deps(read_settings(), durable=False) as deps:
+        for n in range({EVENTS}):
+            event = Event(Kind.AUTH_THROTTLED, deps.now(), deps.new_nonce(), Requester(ANONYMOUS), Outcome.REFUSED)
+            await deps.journal.record(event, revision=None)
+
+asyncio.run(main())
+"""
+
+
+async def write(settings: Settings) -> asyncio.subprocess.Process:
+    """Start a process that writes to the log of these settings."""
+    assert settings.database_url is not None
+    env = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "AUTHSVC_DATABASE_URL": settings.database_url.get_secret_value(),
+        "AUTHSVC_DATA_DIR": str(settings.data_dir),
+        "AUTHSVC_KEYS_DIR": str(settings.keys_path),
+    }
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", _WRITER, env=env)
+
+
+async def follow_until(deps: Deps, nonces: set[str], *, at: int, parts: int) -> tuple[int, list[str]]:
+    """Follow from `at` on for some parts, or until all nonces came; return where to go on, and what came."""
+    came: list[str] = []
+    async with aclosing(
+        await follow_audit(deps, Filter(kind="auth.*"), ExportForm.NDJSON, start=at)
+    ) as following:  # type: ignore[type-var]  # an async generator
+        async for part in following:
+            came += [json.loads(line)["nonce"] for line in part.lines.splitlines()]
+            at, parts = part.next_seq, parts - 1
+            if not parts or (nonces and nonces <= set(came)):
+                break
+    return at, came
+
+
+async def test_a_follower_misses_nothing(deps: Deps, settings: Settings) -> None:
+    """Three processes write while a follower is stopped and restarted time and again: it has every event, in the log's order."""
+    writers = [await write(settings) for _ in range(WRITERS)]
+    at, came = 0, list[str]()
+    while any(writer.returncode is None for writer in writers):
+        at, some = await follow_until(deps, set(), at=at, parts=1)
+        came += some
+    assert [await writer.wait() for writer in writers] == [0] * WRITERS
+    parts = await export_audit(deps, None, Filter(kind="auth.*"), ExportForm.NDJSON)
+    written = [json.loads(line)["nonce"] async for part in parts for line in part.lines.splitlines()]
+    assert len(written) == WRITERS * EVENTS
+    rest = set(written) - set(came)
+    if rest:
+        came += (await follow_until(deps, rest, at=at, parts=20))[1]
+    assert came == written
