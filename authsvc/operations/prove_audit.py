@@ -14,7 +14,7 @@ from authsvc.adapters.postgres.tiles import (
 )
 from authsvc.core.errors import Fault, InvalidInputError, NotFoundError, UnavailableError
 from authsvc.core.merkle import FrontierError
-from authsvc.core.note import Checkpoint, parse_note
+from authsvc.core.note import Checkpoint, parse_note, verifier_key
 from authsvc.core.proof import HashOf, ProofError, consistency_proof, inclusion_proof
 from authsvc.core.tiled_tree import TILE_LEVELS, TiledTree, nodes_of, stored_under
 from authsvc.core.tiles import TILE_WIDTH, TileError, TilePlace, encode_bundle
@@ -42,6 +42,13 @@ async def read_checkpoint(deps: Deps, actor: Actor) -> str:
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
         return (await _head(await read.driver()))[0]
+
+
+async def read_verifier_key(deps: Deps) -> str:
+    """Return the key that checkpoints are verified with, as C2SP signed notes write it: the public half of KEYS_DIR's."""
+    async with deps.database.read() as read:
+        _, head = await _head(await read.driver())
+    return verifier_key(head.origin, deps.keys.keys.audit.public_bytes)
 
 
 async def prove_event(deps: Deps, actor: Actor, seq: int) -> TlogProof:

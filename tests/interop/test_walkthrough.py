@@ -41,6 +41,12 @@ def test_the_walk_through(folder: Path) -> None:
         r"^Login Succeeded!$",
         r"^\d+ .* token\.issued .* acme\+ci .* acme/app:",
         r"^proved: \d+ entries in \d+ signed batches, root [0-9a-f]{64}$",
+        r"^\{\"items\":\[\{\"seq\":\d+,.*\"name\":\"acme\+ci\".*\"granted\":\{[^}]*\"push\":",
+        r"^\{\"seq\":\d+,\"actor\":\{[^}]*\"name\":\"admin\"\}.*policy\.binding\.created",
+        r"^signature: good, ",
+        r"^claims: as logged$",
+        r"^proved: entry \d+ of \d+, ",
+        r"^tampered: (.*\n)*forged, and found out$",
     ):
         assert re.search(promised, shown, re.MULTILINE), f"{promised}\n{shown}"
 

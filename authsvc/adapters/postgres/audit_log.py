@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg.errors import QueryCanceled
-from sqlalchemy import ColumnElement, Select, Text, func, literal, literal_column, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.exc import DBAPIError
 
 from authsvc.adapters.postgres.database import Read
@@ -24,6 +35,14 @@ _POSITIONS = 2
 """Names of one event that have an index of their own, by their place; events with more of them are few, and indexed as such."""
 
 
+# A generic plan knows neither the months nor the partial indexes, and compiling one costs more than running it. The planner takes
+# a name for rare, so that it would sort all that a busy one has; what an index gives in order is always better.
+_PLANNING = text(
+    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),"
+    " set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_sort', :sort, true)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     """A row of the log: its place, the epoch that it was signed in, and the entry's bytes."""
@@ -35,7 +54,10 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
-    """A part of the log that one index gives in order: `column` has the `name`, whose hash the index begins with."""
+    """A part of the log that one index gives in order: `column` has the `name`, whose hash the index begins with.
+
+    Or that one gives in none, as it is small: then `where` is what the index is about.
+    """
 
     column: ColumnElement[str] | None = None
     name: str = ""
@@ -60,7 +82,7 @@ async def list_events(
     else:
         beyond, before = _FIRST if after is None else after, _LAST if end is None else end
     arms = [
-        _page(arm, wanted, beyond=beyond, before=before, newest_first=newest_first).limit(limit).subquery()
+        _page(arm, wanted, beyond=beyond, before=before, limit=limit, newest_first=newest_first).subquery()
         for arm in _arms(wanted)
     ]
     together = union_all(*(select(arm.c.seq, arm.c.entry) for arm in arms)).subquery()
@@ -71,10 +93,7 @@ async def list_events(
     statement = (
         select(seq, epoch, together.c.entry).order_by(seq.desc() if newest_first else seq).limit(limit)
     )
-    # A generic plan knows neither the months nor the partial indexes; compiling one costs more than running it.
-    await read.connection.exec_driver_sql(
-        "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)"
-    )
+    await read.connection.execute(_PLANNING, {"sort": "on" if _must_sort(wanted) else "off"})
     try:
         return [LogEntry(*row) for row in await read.rows(statement)]
     except DBAPIError as error:
@@ -83,6 +102,12 @@ async def list_events(
                 "the search takes too long: narrow it by actor, repository, project, or since and until"
             ) from error
         raise
+
+
+def _must_sort(wanted: Filter) -> bool:
+    """Say whether an index finds what is wanted, and in no order: that of addresses, which is a bitmap."""
+    names = (wanted.actor, wanted.repository, wanted.project, wanted.jti)
+    return wanted.address is not None and names == (None, None, None, None)
 
 
 def _arms(wanted: Filter) -> list[_Arm]:
@@ -109,21 +134,27 @@ def _positions(column: str, name: str) -> list[_Arm]:
 
 
 def _page(
-    arm: _Arm, wanted: Filter, *, beyond: int, before: int, newest_first: bool
+    arm: _Arm, wanted: Filter, *, beyond: int, before: int, limit: int, newest_first: bool
 ) -> Select[tuple[int, bytes]]:
     seq = log.c.seq
     statement = select(seq, log.c.entry).where(*arm.where, *_narrowing(wanted))
     if arm.column is None:
         statement = statement.where(seq > beyond, seq < before)
-        return statement.order_by(seq.desc() if newest_first else seq)
+        if arm.where:
+            return statement
+        return statement.order_by(seq.desc() if newest_first else seq).limit(limit)
     # A range from both ends and not `=`: for a column that it knows to be constant, the planner does not see that the
     # partitions' indexes are in order, and sorts all there is.
     has, wants = func.hashtext(arm.column), func.hashtext(literal(arm.name, Text))
     place = tuple_(has, seq)
     statement = statement.where(
-        arm.column == arm.name, place > tuple_(wants, beyond), place < tuple_(wants, before)
+        arm.column == arm.name,
+        has >= wants,
+        has <= wants,
+        place > tuple_(wants, beyond),
+        place < tuple_(wants, before),
     )
-    return statement.order_by(*((has.desc(), seq.desc()) if newest_first else (has, seq)))
+    return statement.order_by(*((has.desc(), seq.desc()) if newest_first else (has, seq))).limit(limit)
 
 
 def _narrowing(wanted: Filter) -> list[ColumnElement[bool]]:

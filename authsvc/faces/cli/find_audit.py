@@ -13,6 +13,7 @@ from authsvc.faces.cli.console import run
 from authsvc.faces.cli.output import Form, FormOption, show
 from authsvc.faces.cli.read_audit import row_of
 from authsvc.operations.find_token import FoundProof, FoundToken, Signature, find_event, find_token
+from authsvc.operations.prove_audit import read_verifier_key
 
 NOT_GENUINE = 1
 STANDARD_INPUT = "-"
@@ -55,6 +56,11 @@ def find(
             show([row_of(found.event)], output)
     else:
         raise InvalidInputError(Fault("audit find", "give one of --token - and --seq"))
+
+
+def vkey() -> None:
+    """Print the log's verifier key, for auditors to keep: checkpoints and proofs are verified with it, anywhere."""
+    typer.echo(with_deps(read_verifier_key))
 
 
 def _show_token(told: FoundToken, output: Form) -> None:

@@ -62,6 +62,7 @@ audit.audit.command("query")(read_audit.query)
 audit.audit.command("find")(find_audit.find)
 audit.audit.command("export")(export_audit.export)
 audit.audit.command("findings")(findings.findings)
+audit.audit.command("vkey")(find_audit.vkey)
 application.add_typer(audit.audit, name="audit")
 audit.audit.command("recover")(custody.recover)
 
