@@ -44,9 +44,10 @@ async def read_checkpoint(deps: Deps, actor: Actor) -> str:
         return (await _head(await read.driver()))[0]
 
 
-async def read_verifier_key(deps: Deps) -> str:
+async def read_verifier_key(deps: Deps, actor: Actor) -> str:
     """Return the key that checkpoints are verified with, as C2SP signed notes write it: the public half of KEYS_DIR's."""
     async with deps.database.read() as read:
+        await demand_to_read_all(deps, read, actor)
         _, head = await _head(await read.driver())
     return verifier_key(head.origin, deps.keys.keys.audit.public_bytes)
 

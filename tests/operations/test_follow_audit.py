@@ -9,6 +9,7 @@ from pathlib import Path
 
 from authsvc.config import Settings
 from authsvc.core.search import Filter
+from authsvc.faces.cli.console import at_console
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_audit import ExportForm, export_audit, follow_audit
 
@@ -47,7 +48,7 @@ async def follow_until(deps: Deps, nonces: set[str], *, at: int, parts: int) -> 
     """Follow from `at` on for some parts, or until all nonces came; return where to go on, and what came."""
     came: list[str] = []
     async with aclosing(
-        await follow_audit(deps, Filter(kind="auth.*"), ExportForm.NDJSON, start=at)
+        await follow_audit(deps, at_console(), Filter(kind="auth.*"), ExportForm.NDJSON, start=at)
     ) as following:  # type: ignore[type-var]  # an async generator
         async for part in following:
             came += [json.loads(line)["nonce"] for line in part.lines.splitlines()]
@@ -65,7 +66,7 @@ async def test_a_follower_misses_nothing(deps: Deps, settings: Settings) -> None
         at, some = await follow_until(deps, set(), at=at, parts=1)
         came += some
     assert [await writer.wait() for writer in writers] == [0] * WRITERS
-    parts = await export_audit(deps, None, Filter(kind="auth.*"), ExportForm.NDJSON)
+    parts = await export_audit(deps, at_console(), Filter(kind="auth.*"), ExportForm.NDJSON)
     written = [json.loads(line)["nonce"] async for part in parts for line in part.lines.splitlines()]
     assert len(written) == WRITERS * EVENTS
     rest = set(written) - set(came)
