@@ -59,7 +59,7 @@ def find(
 
 
 def vkey() -> None:
-    """Print the log's verifier key, for auditors to keep: checkpoints and proofs are verified with it, anywhere."""
+    """Print the key that verifies checkpoints and proofs. Auditors keep it."""
     typer.echo(run(read_verifier_key))
 
 
