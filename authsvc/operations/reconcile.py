@@ -77,8 +77,9 @@ async def _judge(connection: Connection, new: Sequence[NewOperation], now: datet
             since[each.seq] = operation.time
             same[operation.service, operation.subject, operation.needs].append((each.seq, operation))
     covered: set[int] = set()
+    places: dict[datetime, int] = {}
     for operations in same.values():
-        covered |= await _find_covered(connection, operations, before=new[-1].seq)
+        covered |= await _find_covered(connection, operations, before=new[-1].seq, places=places)
     return [
         Finding(FindingKind.UNCOVERED, each.service, each.seq, since[each.seq], now)
         for each in new
@@ -95,15 +96,25 @@ def _read(new: NewOperation) -> Operation | None:
 
 
 async def _find_covered(
-    connection: Connection, operations: Sequence[tuple[int, Operation]], *, before: int
+    connection: Connection,
+    operations: Sequence[tuple[int, Operation]],
+    *,
+    before: int,
+    places: dict[datetime, int],
 ) -> set[int]:
-    """Return which of the same operation, done at several times, are covered: tokens newest first, until all are."""
+    """Return which of the same operation, done at several times, are covered: tokens newest first, until all are.
+
+    `places` keeps, by minute, where the log was.
+    """
     _, one = operations[0]
     service = (await find_service(connection, one.service)).value
     life = timedelta(seconds=DEFAULT_TOKEN_TTL if service is None else service.token_ttl_seconds)
     since = min(operation.earliest_end for _, operation in operations) - life
     until = max(operation.latest_start for _, operation in operations)
-    first = await find_seq_at(connection, since - SKEW)
+    minute = (since - SKEW).replace(second=0, microsecond=0)
+    if minute not in places:
+        places[minute] = await find_seq_at(connection, minute)
+    first = places[minute]
     open_ = dict(operations)
     covered: set[int] = set()
     while open_:
