@@ -65,8 +65,8 @@ class KeptCheckpoints:
                     ) from error
         return found
 
-    def keep(self, mark: Mark, *, now: datetime) -> None:
-        """Raise the marks to `mark`, never lower them, and publish it when it is time; raises OSError.
+    def keep(self, mark: Mark, *, now: datetime, publish: bool = False) -> None:
+        """Raise the marks to `mark`, never lower them, and publish it when it is time or when told to; raises OSError.
 
         A second place that cannot be written is left alone: KEYS_DIR may be read-only.
         """
@@ -78,7 +78,7 @@ class KeptCheckpoints:
                     raise
         self.history.mkdir(parents=True, exist_ok=True)
         self._raise(self.mark_file, mark)
-        self._publish(mark, now)
+        self._publish(mark, now, at_once=publish)
 
     def _raise(self, path: Path, mark: Mark) -> None:
         """INVARIANT: read and replaced under one lock, so that of two writers the further one's mark stays."""
@@ -87,14 +87,15 @@ class KeptCheckpoints:
             if text is None or self.read(text).place < mark.place:
                 _write(path, mark.note)
 
-    def _publish(self, mark: Mark, now: datetime) -> None:
+    def _publish(self, mark: Mark, now: datetime, *, at_once: bool) -> None:
         with _locked(self.history / "checkpoint"):
             at = now.astimezone(UTC)
             # What a clock that ran ahead has named is no measure of what is due.
             names = [name for name in self._names() if name <= f"{at:{_TIME}}~"]
             last = next(filter(None, map(_parse, reversed(names))), None)
             grown = last is None or mark.place > last.place
-            if last is not None and at - last.time < (PUBLISH_EVERY if grown else HEARTBEAT):
+            due = last is None or at - last.time >= (PUBLISH_EVERY if grown else HEARTBEAT)
+            if not due and not at_once:
                 return
             name = f"{at.strftime(_TIME)}-{mark.epoch}-{mark.checkpoint.size}"
             _write(self.history / name, mark.note)

@@ -30,8 +30,8 @@ async def keep_custody(deps: Deps) -> None:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
-async def look(deps: Deps) -> None:
-    """Hold the log against what this process has seen of it, and keep its newest checkpoint outside.
+async def look(deps: Deps, *, publish: bool = False) -> None:
+    """Hold the log against what this process has seen of it, and keep its newest checkpoint outside; `publish` at once.
 
     Raises LogLostError, which `/readyz` repeats; UnavailableError when the database does not answer; OSError and NoteError for
     the files. Tokens do not wait for the files: the log itself goes on.
@@ -39,7 +39,7 @@ async def look(deps: Deps) -> None:
     newest = await finish_within(LOOK_SECONDS, _look(deps))
     if newest is not None:
         mark = deps.kept.read(newest)
-        await asyncio.to_thread(deps.kept.keep, mark, now=deps.now())
+        await asyncio.to_thread(deps.kept.keep, mark, now=deps.now(), publish=publish)
 
 
 async def _look(deps: Deps) -> str | None:

@@ -56,6 +56,8 @@ _FIRST: dict[str, Row] = {
         "actions": [], "entry": b"{}",
     },
     "tiles": {"level": 0, "index": 0, "root": ROOT, "hashes": ROOT * 256},
+    "kept_policy": {"seq": 0, "entry": b"{}"},
+    "legal_holds": {"reason": "a"},
 }  # fmt: skip
 """A valid row of every table, in the order in which they can be inserted."""
 
@@ -81,6 +83,8 @@ _SECOND: dict[str, Row] = {
     "batches": {"prev": 1, "size": 2},
     "log": {"seq": 1},
     "tiles": {"index": 1},
+    "kept_policy": {"seq": 1},
+    "legal_holds": {"reason": "b"},
 }
 """What makes it another row."""
 
@@ -201,6 +205,10 @@ _VIOLATIONS: dict[str, tuple[str, Row]] = {
     "log_entry_check": ("log", {"entry": b""}),
     "log_seq_check": ("log", {"seq": -1}),
     "log_pkey": ("log", {"seq": 0}),
+    "kept_policy_seq_check": ("kept_policy", {"seq": -1}),
+    "kept_policy_pkey": ("kept_policy", {"seq": 0}),
+    "legal_holds_reason_check": ("legal_holds", {"reason": ""}),
+    "legal_holds_pkey": ("legal_holds", {"reason": "a"}),
     "tiles_level_check": ("tiles", {"level": 8}),
     "tiles_index_check": ("tiles", {"index": -1}),
     "tiles_root_check": ("tiles", {"root": b"short"}),
@@ -322,7 +330,7 @@ def test_second_row_is_valid(as_role: Connection, table: str) -> None:
     _insert(as_role, table, {**_FIRST[table], **_SECOND[table]})
 
 
-GUARDED = ("log", "batches", "epochs", "tiles", "{partition}")
+GUARDED = ("log", "batches", "epochs", "tiles", "kept_policy", "{partition}")
 _CHANGES = ("UPDATE {t} SET {c} = {c}", "DELETE FROM {t}", "TRUNCATE {t} CASCADE")
 
 
@@ -331,7 +339,9 @@ def _guarded_statement(connection: Connection, table: str, change: str) -> bytes
     row = connection.execute("SELECT tableoid::regclass::text FROM log").fetchone()
     assert row is not None
     table = table.format(partition=row[0])
-    column = {"batches": "checkpoint", "epochs": "origin", "tiles": "root"}.get(table, "actor")
+    column = {"batches": "checkpoint", "epochs": "origin", "tiles": "root", "kept_policy": "entry"}.get(
+        table, "actor"
+    )
     return change.format(t=table, c=column).encode()
 
 
@@ -373,6 +383,9 @@ def test_replication_role_opens_no_door(as_role: Connection, table: str, change:
         "INSERT INTO batches SELECT * FROM batches ON CONFLICT (prev) DO UPDATE SET checkpoint = ''",
         "CREATE TABLE mine (x int)",
         "SELECT guard_table('users', true)",
+        "SELECT prune_log(now() - interval '2 years', 0)",
+        "INSERT INTO kept_policy VALUES (7, '')",
+        "DELETE FROM legal_holds",
         "SELECT pg_read_file('postgresql.conf')",
         "COPY log TO '/tmp/log'",
         "SET ROLE authsvc_owner",
@@ -398,7 +411,7 @@ def test_only_the_first_epoch_is_opened_by_the_application(as_role: Connection) 
 @auditor
 def test_the_auditor_opens_no_epoch(as_role: Connection) -> None:
     """Neither that function nor the other one with its owner's rights is the auditor's to call."""
-    for call in ("open_first_epoch('mine', 'mine')", "ensure_log_partitions()"):
+    for call in ("open_first_epoch('mine', 'mine')", "ensure_log_partitions()", "prune_log(now(), 0)"):
         with pytest.raises(InsufficientPrivilege):
             as_role.execute(f"SELECT {call}".encode())
         as_role.rollback()

@@ -56,6 +56,11 @@ PARTITION = "{partition}"
         ("GRANT DELETE ON {partition} TO authsvc_app", "DELETE on log_.*revoke it"),
         ("GRANT INSERT ON {partition} TO authsvc_app", "INSERT on log_.*revoke it"),
         ("GRANT INSERT ON epochs TO authsvc_app", "INSERT on epochs.*revoke it"),
+        ("GRANT INSERT ON kept_policy TO authsvc_app", "INSERT on kept_policy.*revoke it"),
+        (
+            "GRANT EXECUTE ON FUNCTION prune_log(timestamptz, bigint) TO authsvc_app",
+            "the right to prune on log.*revoke it",
+        ),
         ("ALTER TABLE log OWNER TO authsvc_app", "on log.*authsvc_app"),
         ("GRANT authsvc_owner TO authsvc_app", "use authsvc_app"),
         ("DROP TRIGGER append_only ON batches", "triggers of batches.*restore"),

@@ -20,6 +20,7 @@ from authsvc.adapters.postgres.log import (
 from authsvc.core.errors import StartupError, UnavailableError
 from authsvc.core.mark import Mark
 from authsvc.core.merkle import Frontier
+from authsvc.core.note import Checkpoint
 
 RETRY_AFTER = 30
 
@@ -177,16 +178,15 @@ async def check_marks(connection: psycopg.AsyncConnection[tuple[object, ...]], m
     INVARIANT: the marks were read before this is called, so that the database can only be further.
     """
     for mark in marks:
-        if not await holds(connection, mark) and not await is_written_off(connection, mark):
+        if not await holds(connection, mark.checkpoint) and not await is_written_off(connection, mark):
             raise StartupError(
                 f"this database lacks the log as it was signed: {mark.checkpoint.size} entries as {mark.checkpoint.origin}."
                 " Restore its newest copy; if what is missing is lost for good, 'authsvc audit recover' says what to do"
             )
 
 
-async def holds(connection: psycopg.AsyncConnection[tuple[object, ...]], mark: Mark) -> bool:
-    """Say whether the log was, at the mark's size, the tree that the mark is of."""
-    checkpoint = mark.checkpoint
+async def holds(connection: psycopg.AsyncConnection[tuple[object, ...]], checkpoint: Checkpoint) -> bool:
+    """Say whether the log was, at the checkpoint's size, the tree that it is of."""
     cursor = await connection.execute(_CONTAINS, [checkpoint.size, checkpoint.root, checkpoint.origin])
     return await cursor.fetchone() == (True,)
 

@@ -65,7 +65,7 @@ async def begin_epoch(
             raise ConflictError(
                 "the checkpoints are of another log than this database's: check KEYS_DIR and DATABASE_URL"
             )
-        held = [mark for mark in marks if await holds(connection, mark)]
+        held = [mark for mark in marks if await holds(connection, mark.checkpoint)]
         missing = [mark for mark in marks if mark not in held and not await is_written_off(connection, mark)]
         if not missing:
             raise ConflictError("nothing is lost: the log holds every checkpoint that is known")

@@ -6,7 +6,9 @@ from authsvc.adapters.postgres.log import Connection
 
 _POLICY_BEFORE = """
 SELECT seq, entry FROM log
-WHERE seq < %s AND (kind LIKE 'policy.%%' OR kind LIKE 'credential.%%' OR kind LIKE 'key.%%') ORDER BY seq
+WHERE seq < %(before)s AND (kind LIKE 'policy.%%' OR kind LIKE 'credential.%%' OR kind LIKE 'key.%%')
+UNION ALL SELECT seq, entry FROM kept_policy WHERE seq < %(before)s
+ORDER BY seq
 """
 
 
@@ -17,9 +19,12 @@ async def find_entry(connection: Connection, seq: int) -> bytes | None:
 
 
 async def read_policy_entries(connection: Connection, *, before: int) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield every entry of policy, credentials and keys before a place of the log, in order, a thousand at a time."""
+    """Yield every entry of policy, credentials and keys before a place of the log, in order, a thousand at a time.
+
+    Those of pruned months are among them.
+    """
     async with connection.cursor("policy_entries") as cursor:
         cursor.itersize = 1000
-        await cursor.execute(_POLICY_BEFORE, [before])
+        await cursor.execute(_POLICY_BEFORE, {"before": before})
         async for seq, entry in cursor:
             yield seq, bytes(entry)

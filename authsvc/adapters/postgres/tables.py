@@ -259,3 +259,17 @@ findings = Table(
     Column("since", _TIME, nullable=False),
     Column("found_at", _TIME, nullable=False),
 )
+
+kept_policy = Table(
+    "kept_policy",
+    metadata,
+    Column("seq", BigInteger, primary_key=True),
+    Column("entry", LargeBinary, nullable=False),
+)
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("reason", Text, primary_key=True),
+    Column("placed_at", _TIME, nullable=False),
+)

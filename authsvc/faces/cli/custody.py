@@ -1,4 +1,4 @@
-"""authsvc audit recover: what to do when the log's newest copy is lost."""
+"""authsvc audit recover and prune: the two commands that leave less of the log than there was, and say so in it."""
 
 import asyncio
 from contextlib import ExitStack
@@ -9,8 +9,10 @@ import typer
 
 from authsvc.config import read_settings
 from authsvc.core.note import NoteError
+from authsvc.operations.prune_audit import Pruning, prune_audit
+from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.recover_audit import recover_audit, start_database
-from authsvc.wiring import open_recovery
+from authsvc.wiring import audit_public_key, open_deps, open_recovery, owner_url
 
 USAGE = 2
 
@@ -45,3 +47,41 @@ def recover(
         f"authsvc: epoch {loss.epoch} has begun, and its first entry says so; start every node again\n"
         "authsvc: changes of policy in the lost range are undone: revoke again what was revoked, and look through recent rights"
     )
+
+
+def prune(
+    archive: Annotated[Path, typer.Option(help="The archive that has what leaves the log.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")] = False,
+) -> None:
+    """Drop months that are older than the retention. The archive must be proved to have them.
+
+    AUTHSVC_AUDIT_RETENTION_DAYS is the retention. With AUTHSVC_DATABASE_URL it needs AUTHSVC_OWNER_DATABASE_URL: the service's own role can drop nothing.
+    """
+    settings = read_settings()
+
+    async def run() -> Pruning | None:
+        async with open_deps(settings) as deps:
+            return await prune_audit(
+                deps,
+                owner_url=lambda: owner_url(settings),
+                archive=archive,
+                trust=Trust(audit_public_key(settings)),
+                retention_days=settings.audit_retention_days,
+                keep=not yes,
+            )
+
+    pruning = asyncio.run(run())
+    if pruning is None:
+        typer.echo(
+            f"authsvc: no month is wholly older than {settings.audit_retention_days} days: nothing to prune"
+        )
+        return
+    found = pruning.prunable
+    what = f"{found.end - found.first} entries of before {found.until:%Y-%m-%d}, {found.first} to {found.end - 1}"
+    if not yes:
+        typer.echo(
+            f"authsvc: {what}, are in the archive and may leave the log; nothing was changed: add --yes"
+        )
+        raise typer.Exit(1)
+    typer.echo(f"authsvc: pruned {what}; they are in {archive} alone now")

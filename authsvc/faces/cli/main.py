@@ -65,6 +65,7 @@ audit.audit.command("findings")(findings.findings)
 audit.audit.command("vkey")(find_audit.vkey)
 application.add_typer(audit.audit, name="audit")
 audit.audit.command("recover")(custody.recover)
+audit.audit.command("prune")(custody.prune)
 
 
 def main() -> None:

@@ -1,0 +1,68 @@
+"""Which of the log is old enough to leave it, and its leaving."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, RaiseException
+
+from authsvc.adapters.postgres.log import Connection
+from authsvc.core.errors import ConflictError, UnavailableError
+from authsvc.core.event import Kind
+
+_OLD_MONTHS = "SELECT max(ends) FROM list_log_months() WHERE ends <= %s"
+_RANGE = "SELECT (SELECT min(seq) FROM log), (SELECT min(seq) FROM log WHERE time >= %s)"
+_SAID = """
+SELECT seq FROM log WHERE kind = %s AND convert_from(entry, 'UTF8')::json ->> 'first' = %s::text
+    AND convert_from(entry, 'UTF8')::json ->> 'end' = %s::text
+ORDER BY seq DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """The entries from `first` up to before `end`, all of months that end by `until`."""
+
+    first: int
+    end: int
+    until: datetime
+
+
+async def find_prunable(connection: Connection, *, before: datetime) -> Prunable | None:
+    """Return what is wholly of months that ended before a time, and followed by nothing of theirs; None when there is none."""
+    row = await (await connection.execute(_OLD_MONTHS, [before])).fetchone()
+    until = None if row is None else row[0]
+    if until is None:
+        return None
+    first, end = await (await connection.execute(_RANGE, [until])).fetchone() or (None, None)
+    return None if first is None or end is None or first >= end else Prunable(first, end, until)
+
+
+async def find_pruning(connection: Connection, prunable: Prunable) -> int | None:
+    """Return the event that already says that this is pruned, where an earlier attempt ended before it was."""
+    row = await (
+        await connection.execute(_SAID, [Kind.AUDIT_PRUNED, prunable.first, prunable.end])
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+async def find_legal_hold(connection: Connection) -> str | None:
+    """Return the reason of a legal hold, None when nothing is held."""
+    row = await (await connection.execute("SELECT min(reason) FROM legal_holds")).fetchone()
+    return None if row is None else row[0]
+
+
+async def prune_log(connection: Connection, prunable: Prunable, event: int) -> int:
+    """Drop it, as the owner, and return how many entries left.
+
+    Raises ConflictError in the database's words when it refuses, and UnavailableError while others read the log.
+    """
+    try:
+        cursor = await connection.execute("SELECT prune_log(%s, %s)", [prunable.until, event])
+        row = await cursor.fetchone()
+    except LockNotAvailable as error:
+        raise UnavailableError(
+            "the log is being read: run it again when exports and verifications have ended"
+        ) from error
+    except (RaiseException, InsufficientPrivilege) as error:
+        raise ConflictError(f"the database refuses to prune: {error.diag.message_primary}") from error
+    return 0 if row is None else int(row[0])
