@@ -56,7 +56,8 @@ def prune(
 ) -> None:
     """Drop months that are older than the retention. The archive must be proved to have them.
 
-    AUTHSVC_AUDIT_RETENTION_DAYS is the retention. With AUTHSVC_DATABASE_URL it needs AUTHSVC_OWNER_DATABASE_URL: the service's own role can drop nothing.
+    AUTHSVC_AUDIT_RETENTION_DAYS is the retention. With AUTHSVC_DATABASE_URL it needs
+    AUTHSVC_OWNER_DATABASE_URL: the service's own role can drop nothing.
     """
     settings = read_settings()
 
