@@ -135,8 +135,8 @@ class Case:
         row, other = self.rows[at], self.pick.choice(self.rows)
         value = value_of(row, name)
         new = {"flip": flipped(value, self.pick), "null": None, "swap": value_of(other, name)}[how]
-        if name == "seq" and new is None:
-            del self.rows[at]  # a NULL is within no range, and so is never read
+        if name == "seq" and (not isinstance(new, int) or new < 0):
+            del self.rows[at]  # within no range, and so never read with the log's rows
         else:
             self.rows[at] = with_field(row, name, new)
         self.rows.sort(key=lambda each: each.seq)  # as the database returns them
