@@ -1,9 +1,6 @@
 """The OpenAPI document: it is the committed one, it is complete, and its examples work."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,24 +10,12 @@ from authsvc.app import Application
 from authsvc.faces.admin.application import PREFIX
 from authsvc.faces.admin.strict_route import MERGE_PATCH, StrictRoute
 from authsvc.faces.problems import BY_STATUS, INTERNAL, PROBLEMS, TYPE_PREFIX
+from tests.faces.document import DOCUMENT, JSON, OPERATIONS, ROOT, Operation
 from tests.world import ADMIN, ADMIN_PASSWORD, World
 
-ROOT = Path(__file__).parent.parent.parent
-DOCUMENT: dict[str, Any] = json.loads((ROOT / "deploy/openapi.json").read_text())
 BY_ADMIN = (ADMIN, ADMIN_PASSWORD)
-JSON = "application/json"
 PROBLEM = "application/problem+json"
-
-
-def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the method, path and description of every operation."""
-    for path, item in DOCUMENT["paths"].items():
-        for method, operation in item.items():
-            yield method.upper(), path, operation
-
-
-OPERATIONS = list(operations())
-IDS = [operation["operationId"] for _, _, operation in OPERATIONS]
+IDS = [operation.id for operation in OPERATIONS]
 
 
 async def test_the_committed_document_is_the_served_one(world: World) -> None:
@@ -52,36 +37,31 @@ async def test_every_route_is_strict(application: Application) -> None:
     assert lax == []
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
-def test_an_operation_says_what_it_is(method: str, path: str, operation: dict[str, Any]) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_an_operation_says_what_it_is(operation: Operation) -> None:
     """Each has an id of its own, a described tag, a summary, a typed success, and the problems that it can answer with."""
-    assert IDS.count(operation["operationId"]) == 1
-    described = {tag["name"] for tag in DOCUMENT["tags"]}
-    assert len(operation["tags"]) == 1
-    assert set(operation["tags"]) <= described
-    assert operation["summary"]
-    responses = operation["responses"]
-    assert {"401", "403", "422", "429", "500", "503"} <= set(responses)
-    for status, response in responses.items():
+    said = operation.said
+    assert IDS.count(operation.id) == 1
+    assert len(said["tags"]) == 1
+    assert set(said["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
+    assert said["summary"]
+    assert {"401", "403", "422", "429", "500", "503"} <= set(said["responses"])
+    for status, response in said["responses"].items():
         if status[0] in "45":
             component = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
             assert set(component["content"]) == {PROBLEM}
         elif status != "204":
-            assert all(content != {} for kind, content in response["content"].items() if kind == JSON), status
-            assert response["content"].get(JSON, {"schema": True})["schema"] != {}, status
-    if method in ("POST", "PATCH", "PUT") and "requestBody" in operation:
-        assert {"400", "409", "413", "415"} <= set(responses)
-        assert (MERGE_PATCH in operation["requestBody"]["content"]) is (method == "PATCH")
+            assert response["content"].get(JSON, {"schema": True})["schema"] != {}
+    if "requestBody" in said:
+        assert {"400", "409", "413", "415"} <= set(said["responses"])
+        assert (MERGE_PATCH in said["requestBody"]["content"]) is (operation.method == "PATCH")
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
-def test_an_operation_has_examples(method: str, path: str, operation: dict[str, Any]) -> None:
+@pytest.mark.parametrize("operation", OPERATIONS, ids=IDS)
+def test_an_operation_has_examples(operation: Operation) -> None:
     """Every body has one, and every parameter that must be given."""
-    for parameter in operation.get("parameters", ()):
-        if parameter["required"]:
-            assert _example_of(parameter) is not None, (method, path, parameter["name"])
-    if "requestBody" in operation:
-        assert _body_of(operation) is not None, (method, path)
+    assert None not in operation.required.values()
+    assert operation.body is not None or "requestBody" not in operation.said
 
 
 def test_every_problem_is_named_in_the_readme_and_the_document() -> None:
@@ -94,33 +74,15 @@ def test_every_problem_is_named_in_the_readme_and_the_document() -> None:
         assert f"`{problem.type}` | {problem.status}" in readme, problem
 
 
-def _example_of(parameter: dict[str, Any]) -> Any:
-    examples = parameter["schema"].get("examples") or [parameter.get("example")]
-    return examples[0] if examples[0] is not None else parameter["schema"].get("default")
-
-
-def _body_of(operation: dict[str, Any]) -> Any:
-    content = operation["requestBody"]["content"][JSON]
-    if "example" in content:
-        return content["example"]
-    schema = content["schema"]
-    kinds = [schema, *schema.get("anyOf", ())]
-    names = [kind["$ref"].rpartition("/")[2] for kind in kinds if "$ref" in kind]
-    examples = [DOCUMENT["components"]["schemas"][name].get("examples") for name in names]
-    return examples[0][0] if examples and examples[0] else None
-
-
-ORDER = ("POST", "PUT", "GET", "PATCH", "DELETE")
-
-
-def _story() -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _story() -> Iterator[Operation]:
     """Yield operations so that each finds what it is about: makings from the outside in, endings from the inside out."""
-    makes = [o for o in OPERATIONS if o[0] == "POST"]
     first = ("users", "projects", "groups", "roles", "services", "robots", "bindings")
-    yield from sorted(makes, key=lambda o: (o[1].count("{"), _rank(o[2]["tags"][0], first)))
+    makes = [operation for operation in OPERATIONS if operation.method == "POST"]
+    yield from sorted(makes, key=lambda o: (o.path.count("{"), _rank(o.said["tags"][0], first)))
     for method in ("PUT", "GET", "PATCH"):
-        yield from (o for o in OPERATIONS if o[0] == method)
-    yield from sorted((o for o in OPERATIONS if o[0] == "DELETE"), key=lambda o: -o[1].count("/"))
+        yield from (operation for operation in OPERATIONS if operation.method == method)
+    ends = [operation for operation in OPERATIONS if operation.method == "DELETE"]
+    yield from sorted(ends, key=lambda o: -o.path.count("/"))
 
 
 def _rank(tag: str, order: tuple[str, ...]) -> int:
@@ -131,23 +93,24 @@ async def test_every_example_works_as_it_stands(world: World) -> None:
     """Told in order, the examples are a story in which every request succeeds, for an administrator."""
     made: dict[str, str] = {}
     failed = []
-    for method, path, operation in _story():
-        if operation["tags"] == ["sessions"] and path.endswith("{id}"):
+    for operation in _story():
+        path = operation.path
+        if path.endswith("/sessions/{id}"):
             made[path.removesuffix("/{id}")] = await _session(world)
-        values = {p["name"]: _example_of(p) for p in operation.get("parameters", ()) if p["required"]}
-        filled = path
-        for name in [n for n in values if f"{{{n}}}" in path]:
-            collection = path[: path.index(f"/{{{name}}}")]
-            # An id is made up by the service: the story goes on with the one that was answered.
-            value = made.get(collection, "0") if name == "id" else str(values[name])
-            filled = filled.replace(f"{{{name}}}", quote(value))
-        query = {name: values[name] for name in values if f"{{{name}}}" not in path}
-        body = _body_of(operation) if "requestBody" in operation else None
-        answer = await world.client.request(method, filled, params=query, json=body, auth=BY_ADMIN)
-        if answer.status_code >= 300 or str(answer.status_code) not in operation["responses"]:
-            failed.append(f"{method} {filled}: {answer.status_code} {answer.text}")
-        elif method == "POST" and "id" in answer.json():
-            made[path] = answer.json()["id"]
+        # An id is made up by the service: the story goes on with the one that was answered.
+        for name, value in operation.required.items():
+            collection = operation.path.partition(f"/{{{name}}}")[0]
+            path = path.replace(f"{{{name}}}", quote(made[collection] if name == "id" else str(value)))
+        query = {
+            name: value for name, value in operation.required.items() if f"{{{name}}}" not in operation.path
+        }
+        answer = await world.client.request(
+            operation.method, path, params=query, json=operation.body, auth=BY_ADMIN
+        )
+        if answer.status_code != operation.success:
+            failed.append(f"{operation.method} {path}: {answer.status_code} {answer.text}")
+        elif operation.method == "POST" and "id" in answer.json():
+            made[operation.path] = answer.json()["id"]
     assert not failed, "\n".join(["", *failed])
 
 

@@ -1,7 +1,7 @@
 """The route that exports the log."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -18,6 +18,11 @@ _MEDIA_TYPES = {
     ExportForm.OCSF: "application/x-ndjson",
     ExportForm.CSV: "text/csv; charset=utf-8",
 }
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in _MEDIA_TYPES.values()}
+    }
+}
 _NAMES = {
     ExportForm.NDJSON: "audit.ndjson",
     ExportForm.OCSF: "audit.ocsf.ndjson",
@@ -25,7 +30,7 @@ _NAMES = {
 }
 
 
-@router.get("/audit/export", name="export_audit", response_class=StreamingResponse)
+@router.get("/audit/export", name="export_audit", response_class=StreamingResponse, responses=_LINES)
 async def export(
     deps: DepsDep,
     actor: ActorDep,
