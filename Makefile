@@ -30,7 +30,7 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 
 campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \
-	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py
+	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py tests/faces/test_admin_contract.py
 
 openapi: .venv/installed ## Write deploy/openapi.json anew, after a change of the admin API
 	$(BIN)/python -c "import json, authsvc.app, authsvc.config; \
