@@ -200,7 +200,11 @@ Cidrs = Annotated[list[Cidr], Field(max_length=MAX_ITEMS)]
 Patterns = Annotated[list[RepositoryPattern], Field(min_length=1, max_length=MAX_ITEMS)]
 Permissions = Annotated[list[PermissionText], Field(min_length=1, max_length=MAX_ITEMS)]
 Services = Annotated[list[ServiceName], Field(max_length=MAX_ITEMS)]
-Aliases = Annotated[list[ServiceName], Field(max_length=MAX_ALIASES, json_schema_extra={"uniqueItems": True})]
+Aliases = Annotated[
+    list[ServiceName],
+    Field(max_length=MAX_ALIASES, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_different),
+]
 
 PatchedText = Annotated[Text | None, AfterValidator(_or(""))]
 PatchedLine = Annotated[Line | None, AfterValidator(_or(""))]

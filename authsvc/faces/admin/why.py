@@ -33,7 +33,7 @@ async def explain_scopes(deps: DepsDep, actor: ActorDep, body: ExplainBody) -> J
     return answer_one({"grants": [view_explained(answer.scope, answer.grant) for answer in answers]})
 
 
-@router.get("/who-can", response_model=PageView[ReachView], tags=["explain"])
+@router.get("/who-can", response_model=PageView[ReachView], responses={404: {}}, tags=["explain"])
 async def list_who_can(
     request: Request,
     deps: DepsDep,
