@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -52,6 +52,8 @@ from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES, Throttle
 __all__ = ["METRICS_TYPE", "configure_logs", "exposition", "observe_token", "upgrade"]
 
 CONNECT_SECONDS = 5
+CLOCK_TOLERANCE = timedelta(seconds=60)
+"""As registries give a token's times 60 s."""
 COLLECT_AFTER = (50_000, 20, 50)
 """Allocations before the youngest are looked through, and rounds before the older are: Python's own 700, 10, 10 cost a sixth."""
 _ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -187,6 +189,7 @@ async def open_deps(
                 new_secret=new_secret,
                 issuer=settings.issuer,
                 token_ttl_seconds=settings.token_ttl_seconds,
+                clock_tolerance=CLOCK_TOLERANCE if clock is now else None,
                 throttle=_throttle(settings, keys) if shared else Throttle(),
             )
         finally:

@@ -12,6 +12,8 @@ async def check_ready(deps: Deps) -> dict[str, int]:
     a monitor does not fill the log.
     """
     deps.custody.demand()
+    if deps.journal.trouble is not None:
+        raise UnavailableError(deps.journal.trouble)
     revision = await deps.memory.refresh()
     known = await deps.memory.active_key(Algorithm.ES256, "")
     state = {"revision": revision, "journal_waiting": deps.journal.waiting}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from authsvc.adapters.kept_checkpoints import KeptCheckpoints
 from authsvc.adapters.keys.digest import SecretDigest
@@ -41,6 +41,8 @@ class Deps:
     new_secret: Callable[[], str]
     issuer: str
     token_ttl_seconds: int
+    clock_tolerance: timedelta | None
+    """How far our clock and the database's may differ before nothing is signed; None where a test's clock stands still."""
     throttle: Throttle = field(default_factory=Throttle)
     right_passwords: Remembered = field(default_factory=Remembered)
     wrong_passwords: Remembered = field(default_factory=Remembered)

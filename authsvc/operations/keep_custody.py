@@ -1,9 +1,11 @@
 """Custody while running: every second the newest checkpoint is kept outside Postgres, and the log held against what was seen."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import structlog
 
+from authsvc.adapters.postgres.custody import read_clock
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.core.errors import AuthsvcError
 from authsvc.core.note import NoteError
@@ -44,5 +46,20 @@ async def look(deps: Deps, *, publish: bool = False) -> None:
 
 async def _look(deps: Deps) -> str | None:
     async with deps.database.hot_read() as connection:
+        if deps.clock_tolerance is not None:
+            deps.custody.pause(
+                _describe_clocks(deps.now(), await read_clock(connection), deps.clock_tolerance)
+            )
         newest = await deps.custody.look(connection)
     return None if newest is None else newest.checkpoint
+
+
+def _describe_clocks(here: datetime, there: datetime, tolerance: timedelta) -> str | None:
+    """Return what is wrong when the two clocks differ by more than is tolerable: one of them would date tokens wrongly."""
+    ahead = here - there
+    if abs(ahead) <= tolerance:
+        return None
+    return (
+        f"this machine's clock is {abs(ahead.total_seconds()):.0f} s {'ahead of' if ahead > timedelta() else 'behind'}"
+        " the database's; no tokens are issued: set whichever is wrong"
+    )

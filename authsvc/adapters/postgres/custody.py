@@ -5,6 +5,7 @@ under one name.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 import structlog
@@ -57,6 +58,10 @@ class LogLostError(UnavailableError):
     """The log lacks something that was signed, or goes on under another epoch: this process signs nothing more."""
 
 
+class PausedError(UnavailableError):
+    """Something that signing rests on is not as it must be; it is looked at again every second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Newest:
     """The newest batch that is durable: the size of the log, and its signed checkpoint."""
@@ -77,6 +82,7 @@ class Custody:
         self._seen = _Seen(0, b"")
         self._confirmed = 0
         self._fault: str | None = None
+        self._pause: str | None = None
 
     @property
     def epoch(self) -> Epoch:
@@ -89,9 +95,17 @@ class Custody:
         return self._fault
 
     def demand(self) -> None:
-        """Raise LogLostError once the log was found to lack something."""
+        """Raise LogLostError once the log was found to lack something, PausedError while signing is paused."""
         if self._fault is not None:
             raise LogLostError(self._fault, retry_after=RETRY_AFTER)
+        if self._pause is not None:
+            raise PausedError(self._pause, retry_after=RETRY_AFTER)
+
+    def pause(self, why: str | None) -> None:
+        """Sign nothing for a reason that passes, until told None."""
+        if why != self._pause:
+            _log.error("custody.paused", why=why) if why else _log.info("custody.resumed")
+        self._pause = why
 
     def saw(self, size: int, root: bytes) -> None:
         """Note a commit: from now on the log must hold it."""
@@ -119,7 +133,8 @@ class Custody:
 
         Raises LogLostError as `read_head` does, and UnavailableError when it is not durable there.
         """
-        self.demand()
+        if self._fault is not None:
+            raise LogLostError(self._fault, retry_after=RETRY_AFTER)
         seen = self._seen  # before the question, as others in this process go on committing
         row = await (await connection.execute(_NEWEST, [seen.size])).fetchone()
         if row is None:
@@ -170,6 +185,15 @@ async def _confirm(connection: Connection) -> None:
         connection.remove_notice_handler(keep)
     if warnings:
         raise UnavailableError("the newest batch is not known to be durable")
+
+
+async def read_clock(connection: Connection) -> datetime:
+    """Return the time by the database's clock."""
+    row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+    if row is None:
+        raise UnavailableError("the database tells no time")
+    time: datetime = row[0]
+    return time
 
 
 async def check_marks(connection: psycopg.AsyncConnection[tuple[object, ...]], marks: list[Mark]) -> None:

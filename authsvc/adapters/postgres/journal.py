@@ -13,7 +13,7 @@ import psycopg
 import structlog
 from psycopg.errors import UniqueViolation
 
-from authsvc.adapters.postgres.custody import Custody, LogLostError
+from authsvc.adapters.postgres.custody import Custody, LogLostError, PausedError
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.adapters.postgres.log import (
     Batch,
@@ -29,6 +29,7 @@ from authsvc.adapters.postgres.log import (
     keep_warnings,
     lock_log,
 )
+from authsvc.adapters.postgres.trouble import describe_trouble
 from authsvc.core.errors import UnavailableError
 from authsvc.core.event import Event
 from authsvc.core.recorded import Recorded, Stale
@@ -37,6 +38,8 @@ MAX_BATCH = 256
 MAX_QUEUE = 4096
 SEND_SECONDS = 4.0
 RETRY_SECONDS = 0.2
+TROUBLE_SECONDS = 30.0
+"""For so long a failure is told: a node that is not ready is not asked, and must be, to find out that it is again."""
 
 Observe = Callable[[int, float], None]
 """Is told the size of each committed batch, and the seconds that its commit took."""
@@ -87,12 +90,20 @@ class Journal:
         self._warnings: list[str] = []
         self._head: Head | None = None
         self._alone = True
+        self._trouble: tuple[str, float] | None = None
         self._unsettled: list[_Sent] = []
 
     @property
     def waiting(self) -> int:
         """Return how many events wait for their batch."""
         return len(self._queue)
+
+    @property
+    def trouble(self) -> str | None:
+        """Return why the last batch could not be written; None once one was, or when nobody has tried for a while."""
+        if self._trouble is None or asyncio.get_running_loop().time() - self._trouble[1] > TROUBLE_SECONDS:
+            return None
+        return self._trouble[0]
 
     async def record(self, event: Event, *, revision: int | None) -> Recorded | Stale:
         """Append `event` and return once it is durable, or return Stale when policy has moved beyond `revision`.
@@ -147,8 +158,11 @@ class Journal:
             self._refuse(pending, "the service stops")
             raise
         except Exception as error:  # noqa: BLE001 - INVARIANT: the journal outlives whatever one batch meets, or nobody is answered again
-            _log.error("journal.failed", error=type(error).__name__, state=getattr(error, "sqlstate", None))
-            timed_out = isinstance(error, UnavailableError) and not isinstance(error, LogLostError)
+            self._trouble = describe_trouble(error), asyncio.get_running_loop().time()
+            _log.error("journal.failed", why=self._trouble[0], error=type(error).__name__)
+            timed_out = isinstance(error, UnavailableError) and not isinstance(
+                error, LogLostError | PausedError
+            )
             await self._give_up(pending, timed_out=timed_out)
             if was_settling:  # for the second time: those behind need not wait for a third
                 self._refuse(self._queue, "the log cannot be written")
@@ -246,6 +260,7 @@ class Journal:
     def _settle(self, sent: _Sent) -> None:
         """Take over the head that `sent` made, and answer its waiters; anything older that was in doubt is refused by now."""
         self._unsettled.clear()
+        self._trouble = None
         self._head = sent.batch.after
         self._custody.saw(sent.batch.after.size, sent.batch.root)
         self._answer(sent)
