@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help run test check bench campaign openapi lock clean
+.PHONY: help run test check bench profile campaign openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ check: .venv/installed ## Run the linters, the type checker and the architecture
 
 bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 	$(BIN)/python -m bench
+
+profile: .venv/installed ## Measure what each step of a token request costs
+	$(BIN)/python -m bench.profile
 
 campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \
