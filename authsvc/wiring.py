@@ -264,11 +264,12 @@ def calm_collector() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-def run_worker(settings: Settings, application: str, descriptor: int) -> None:
+def run_worker(settings: Settings, application: str, descriptor: int, ready: int) -> None:
     """Serve the application that an import string names, on an inherited socket."""
     http_server.run_worker(
         application,
         descriptor,
+        ready=ready,
         tls_cert=None if settings.tls_cert_file is None else str(settings.tls_cert_file),
         tls_key=None if settings.tls_key_file is None else str(settings.tls_key_file),
         trusted=settings.trusted_proxies,

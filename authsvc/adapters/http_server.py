@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import resource
 import socket
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -21,6 +23,8 @@ MAX_HEAD = 48 * 1024
 """Bytes of request line and headers; a token, twice its size allowed, fits many times."""
 HEAD_SECONDS = 10.0
 DRAIN_SECONDS = 10
+LAST_SECONDS = 1.0
+"""In which a connection that waits may still ask once when the worker is told to stop: its request may be on its way."""
 MAX_CONNECTIONS = 4096
 """Of a worker, as long as it may open so many files and `SPARE_FILES` besides."""
 MAX_OF_ONE_PEER = 512
@@ -91,6 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._peer: Network | None = None
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_last = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, and give the first head its time."""
@@ -131,6 +136,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = -1
         self._stop_clock()
         super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """Close after the next answer; uvicorn would cut off a request that is being sent on a connection that waits."""
+        self._is_last = True
+        if self._is_idle():
+            self.loop.call_later(LAST_SECONDS, self._end_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _end_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.close()
 
     def _start_clock(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
@@ -174,11 +197,34 @@ def make_room() -> int:
     return MAX_CONNECTIONS if most == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, most - SPARE_FILES)
 
 
+class _Server(uvicorn.Server):
+    """Says on a pipe when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: int | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell who waits for it, if he still does."""
+        await super().startup(sockets)
+        if self._ready is not None and self.started:
+            with suppress(BrokenPipeError):
+                os.write(self._ready, b"+")
+            os.close(self._ready)
+
+
 def run_worker(
-    app: str, descriptor: int, *, tls_cert: str | None, tls_key: str | None, trusted: Sequence[Network] = ()
+    app: str,
+    descriptor: int,
+    *,
+    ready: int | None = None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    trusted: Sequence[Network] = (),
 ) -> None:
     """Serve the application that the import string `app` makes, on an inherited socket, until SIGTERM.
 
+    `ready` is a file descriptor that is written to once connections are accepted.
     Proxies in `trusted` may have any number of connections: theirs are those of many.
     """
     room = make_room()
@@ -201,4 +247,4 @@ def run_worker(
         ssl_keyfile=tls_key,
     )
     # Not as `fd`: uvicorn takes that for a Unix socket, so connections lack TCP_NODELAY and answers wait 40 ms for an ACK.
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+    _Server(config, ready).run(sockets=[socket.socket(fileno=descriptor)])

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,11 +14,36 @@ from dataclasses import dataclass, field
 _PR_SET_PDEATHSIG = 1
 RESTART_PAUSE = 1.0
 STOP_SECONDS = 20.0
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A process, and the end of a pipe that it writes to once it accepts connections."""
+
+    process: subprocess.Popen[bytes]
+    ready: int
+
+    def becomes_ready(self) -> bool:
+        """Wait until it accepts connections; say False when it ends or takes too long instead."""
+        readable, _, _ = select.select([self.ready], [], [], START_SECONDS)
+        return bool(readable) and os.read(self.ready, 1) != b""
+
+    def stop(self, seconds: float) -> None:
+        """Let it finish what it answers within `seconds` from now, else end it; `terminate` has been sent before."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.ready)
 
 
 @dataclass(slots=True)
 class Workers:
-    """`count` processes of `command`, whose last argument is the socket's file descriptor. Used from the main thread only.
+    """`count` processes of `command`, whose last arguments are the descriptors of the socket and of a pipe to say "ready" on.
+
+    Used from the main thread only.
 
     `forget` is told the pid of each that has died.
     """
@@ -27,7 +53,7 @@ class Workers:
     count: int
     environment: Mapping[str, str]
     forget: Callable[[int], None]
-    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _running: list[_Worker] = field(default_factory=list)
     _started_at: float = 0.0
     _may_fail: bool = False
 
@@ -42,10 +68,11 @@ class Workers:
         Once one has been replaced, whatever its replacement meets passes.
         """
         for at, worker in enumerate(self._running):
-            code = worker.poll()
+            code = worker.process.poll()
             if code is None:
                 continue
-            self.forget(worker.pid)
+            self.forget(worker.process.pid)
+            os.close(worker.ready)
             if time.monotonic() - self._started_at < STOP_SECONDS and code > 0 and not self._may_fail:
                 return code
             self._may_fail = True
@@ -57,30 +84,46 @@ class Workers:
         """Replace from now on even those that fail at once: the database was gone, and that is no fault of theirs."""
         self._may_fail = True
 
+    def renew(self) -> bool:
+        """Put a new process in the place of each, one after the other, with no connection refused and no request cut off.
+
+        An old one ends when the new one accepts connections; when a new one does not come up, say False and keep the rest.
+        """
+        for at, old in enumerate(self._running):
+            new = self._spawn()
+            if not new.becomes_ready():
+                new.process.kill()
+                new.stop(STOP_SECONDS)
+                return False
+            self._running[at] = new
+            old.process.terminate()
+            old.stop(STOP_SECONDS)
+            self.forget(old.process.pid)
+        return True
+
     def stop(self) -> None:
         """Let them finish what they answer, then end those that do not."""
         for worker in self._running:
-            worker.terminate()
+            worker.process.terminate()
         end = time.monotonic() + STOP_SECONDS
         for worker in self._running:
-            try:
-                worker.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+            worker.stop(max(0.0, end - time.monotonic()))
         self._running = []
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> _Worker:
         descriptor = self.listening.fileno()
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*self.command, str(descriptor)],
-            pass_fds=[descriptor],
+        ready, say_ready = os.pipe()
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*self.command, str(descriptor), str(say_ready)],
+            pass_fds=[descriptor, say_ready],
             env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for the parent, which lets the workers finish; and they die with it, so that a restart can bind.
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the parent has no other thread when it spawns
         )
+        os.close(say_ready)
+        return _Worker(process, ready)
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import structlog
+
 from authsvc.adapters.embedded.server import EmbeddedServer
 from authsvc.adapters.metrics import forget_process
 from authsvc.adapters.postgres.migrate import upgrade
@@ -26,6 +28,8 @@ from authsvc.operations.export_keys import export_bundle
 from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES
 
 LOOK_SECONDS = 0.5
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,11 @@ class Ready:
 
 
 def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
-    """Serve until SIGTERM or SIGINT, and return the exit code. Raises StartupError instead of starting half."""
-    stopping = _Stopping()
+    """Serve until SIGTERM or SIGINT, and return the exit code. Raises StartupError instead of starting half.
+
+    SIGHUP renews the workers, so that they read certificates and code anew, without a failed request.
+    """
+    asked = _Asked()
     with ExitStack() as stack:
         listening = stack.enter_context(_listen(plan))
         server = EmbeddedServer(plan.data_dir) if plan.is_embedded else None
@@ -73,12 +80,14 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
         )
         workers.start()
         stack.callback(workers.stop)
-        while not stopping.wait(LOOK_SECONDS):
+        while not asked.to_stop(LOOK_SECONDS):
             if server is not None and server.ensure_running():
                 workers.forgive_failures()
             code = workers.keep_running()
             if code is not None:
                 return code
+            if asked.to_renew():
+                _log.info("workers.renewed" if workers.renew() else "workers.not_renewed")
     return 0
 
 
@@ -117,20 +126,28 @@ def _listen(plan: Plan) -> socket.socket:
         ) from error
 
 
-class _Stopping:
-    """Turns the two signals into something to wait for."""
+class _Asked:
+    """Turns signals into something to ask for."""
 
     def __init__(self) -> None:
-        self._asked = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask)
+        self._stop = self._renew = False
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._hear)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        self._asked = True
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGHUP:
+            self._renew = True
+        else:
+            self._stop = True
 
-    def wait(self, seconds: float) -> bool:
-        """Return whether to stop, after `seconds` at most."""
-        if not self._asked:
+    def to_stop(self, seconds: float) -> bool:
+        """Say whether to stop, after `seconds` at most."""
+        if not self._stop and not self._renew:
             time.sleep(seconds)
-        return self._asked
+        return self._stop
+
+    def to_renew(self) -> bool:
+        """Say whether the workers are to be renewed, once each time it was asked for."""
+        asked, self._renew = self._renew, False
+        return asked

@@ -34,9 +34,12 @@ def serve() -> None:
     raise typer.Exit(serving.serve(plan, lambda ready: _announce(settings, ready)))
 
 
-def worker(descriptor: Annotated[int, typer.Argument(help="The listening socket.")]) -> None:
+def worker(
+    descriptor: Annotated[int, typer.Argument(help="The listening socket.")],
+    ready: Annotated[int, typer.Argument(help="The pipe to write to once it accepts connections.")],
+) -> None:
     """Serve on an inherited socket; started by `serve`."""
-    run_worker(read_settings(), APPLICATION, descriptor)
+    run_worker(read_settings(), APPLICATION, descriptor, ready)
 
 
 def first_start(settings: Settings) -> FirstStart:

@@ -1,0 +1,83 @@
+"""Workers are renewed under load, as after a new certificate or version, and no request fails."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.running import PASSWORD, Client, Service, basic
+
+ADMIN = basic("admin", PASSWORD)
+TOKEN = "/token?service=registry.localhost&scope=repository:acme/app:pull"
+
+
+@pytest.fixture(params=[1, 2])
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """Run a service of one worker, or of two."""
+    folder = Path(tempfile.mkdtemp(prefix="authsvc-renewal-"))
+    made = Service(folder, workers=request.param)
+    made.start()
+    try:
+        yield made
+    finally:
+        if made.is_alive():
+            made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(120):
+        while not holds():  # noqa: ASYNC110 - other processes make it true
+            await asyncio.sleep(0.1)
+
+
+async def _ask(service: Service, until: asyncio.Event, statuses: list[int]) -> None:
+    """Ask for tokens, each on a connection of its own, as a client that has no kept one does."""
+    while not until.is_set():
+        client = Client(service.port)
+        status, _ = await client.ask("GET", TOKEN, ADMIN)
+        client.close()
+        statuses.append(status)
+
+
+@pytest.mark.timeout(180)
+async def test_no_request_fails_while_workers_are_renewed(service: Service) -> None:
+    """SIGHUP puts new processes in the place of all workers, and every request before, during and after it is answered 200."""
+    await service.until_ready()
+    old = set(service.worker_pids())
+    renewed, statuses = asyncio.Event(), list[int]()
+    async with asyncio.TaskGroup() as asking:
+        for _ in range(4):
+            asking.create_task(_ask(service, renewed, statuses))
+        await asyncio.sleep(0.5)
+        assert service.process is not None
+        os.kill(service.process.pid, signal.SIGHUP)
+        await _until(lambda: not old & set(service.worker_pids()))
+        await asyncio.sleep(0.5)
+        renewed.set()
+    assert len(service.worker_pids()) == len(old)
+    assert set(statuses) == {200}
+    assert len(statuses) > 20
+
+
+@pytest.mark.timeout(180)
+async def test_workers_that_do_not_come_up_replace_none(service: Service) -> None:
+    """When a new worker cannot start, the old ones go on."""
+    await service.until_ready()
+    old = service.worker_pids()
+    secret = service.folder / "data" / "keys" / "hmac.key"
+    secret.rename(secret.with_suffix(".away"))
+    assert service.process is not None
+    os.kill(service.process.pid, signal.SIGHUP)
+    await _until(lambda: "workers.not_renewed" in service.output())
+    secret.with_suffix(".away").rename(secret)
+    assert service.worker_pids() == old
+    client = Client(service.port)
+    status, _ = await client.ask("GET", TOKEN, ADMIN)
+    client.close()
+    assert status == 200
