@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import secrets
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from cryptography import x509
 
 from authsvc.adapters import http_server
 from authsvc.adapters.common_passwords import read_common_passwords
@@ -34,7 +36,7 @@ from authsvc.adapters.postgres.custody import Custody, check_marks
 from authsvc.adapters.postgres.database import Database
 from authsvc.adapters.postgres.hmac_key import open_hmac_key
 from authsvc.adapters.postgres.journal import Journal
-from authsvc.adapters.postgres.log import Epoch, Seal, open_epoch
+from authsvc.adapters.postgres.log import Connection, Epoch, Seal, open_epoch
 from authsvc.adapters.postgres.memory import PolicyMemory
 from authsvc.adapters.postgres.migrate import check_migrated, upgrade
 from authsvc.adapters.postgres.selftest import check_database, ensure_partitions
@@ -46,6 +48,7 @@ from authsvc.core.mark import Mark
 from authsvc.core.note import Checkpoint, VerifierKey, sign_note
 from authsvc.core.service import Algorithm
 from authsvc.operations.deps import Deps
+from authsvc.operations.diagnose import Checkup
 from authsvc.operations.recover_audit import Recovery
 from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES, Throttle
 
@@ -129,6 +132,37 @@ def keep_checkpoints(settings: Settings, keys: KeySet) -> KeptCheckpoints:
     )
 
 
+def free_disk(settings: Settings) -> Callable[[], int]:
+    """Return what tells the free bytes on DATA_DIR's disk."""
+    return lambda: shutil.disk_usage(settings.data_dir).free
+
+
+def open_checkup(settings: Settings) -> Checkup:
+    """Return what the doctor looks at."""
+
+    async def connect() -> Connection:
+        return await connect_database(application_url(settings))
+
+    return Checkup(
+        connect=connect,
+        load_keys=lambda: load_keys(settings, create=False)[1],
+        keep=lambda keys: keep_checkpoints(settings, keys),
+        tls_ends=lambda: tls_ends(settings),
+        free_disk=free_disk(settings) if settings.is_embedded else None,
+        realm=settings.realm,
+        retention_days=settings.audit_retention_days,
+        now=now,
+    )
+
+
+def tls_ends(settings: Settings) -> datetime | None:
+    """Return when the certificate of https ends, None where there is none; raises StartupError as `check_tls`."""
+    check_tls(settings)
+    if settings.tls_cert_file is None:
+        return None
+    return x509.load_pem_x509_certificate(settings.tls_cert_file.read_bytes()).not_valid_after_utc
+
+
 def open_recovery(settings: Settings) -> Recovery:
     """Return what `audit recover` works with."""
     _, keys = load_keys(settings, create=False)
@@ -189,6 +223,8 @@ async def open_deps(
                 new_secret=new_secret,
                 issuer=settings.issuer,
                 token_ttl_seconds=settings.token_ttl_seconds,
+                retention_days=settings.audit_retention_days,
+                free_disk=free_disk(settings) if settings.is_embedded else None,
                 clock_tolerance=CLOCK_TOLERANCE if clock is now else None,
                 throttle=_throttle(settings, keys) if shared else Throttle(),
             )
@@ -213,18 +249,26 @@ async def _watch_queues(journal: Journal, hasher: PasswordHasher) -> None:
         await asyncio.sleep(1)
 
 
+async def connect_database(url: str) -> Connection:
+    """Open a connection; raises StartupError when there is no database to reach."""
+    try:
+        return await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+    except psycopg.OperationalError as error:
+        raise StartupError(
+            "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
+        ) from error
+
+
 async def _check(
     settings: Settings, keys: KeySet, marks: list[Mark], *, durable: bool, any_hmac_key: bool
 ) -> Epoch:
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            application_url(settings), autocommit=True, connect_timeout=CONNECT_SECONDS
-        )
-    except psycopg.OperationalError as error:
+        connection = await connect_database(application_url(settings))
+    except StartupError as error:
+        if not settings.is_embedded:
+            raise
         raise StartupError(
             "nothing runs here: start `authsvc serve`, or run this where AUTHSVC_DATA_DIR is that of the one that runs"
-            if settings.is_embedded
-            else "the database cannot be reached: check AUTHSVC_DATABASE_URL, and that Postgres runs"
         ) from error
     try:
         await check_migrated(connection)

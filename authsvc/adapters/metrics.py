@@ -43,6 +43,29 @@ SILENT = Gauge(
     "Registries that reported and do not, though tokens are issued.",
     multiprocess_mode="mostrecent",
 )
+LOG_BYTES = Gauge(
+    "authsvc_log_bytes",
+    "Bytes of the log, with indexes, batches and tiles.",
+    multiprocess_mode="livemostrecent",
+)
+LOG_BYTES_PER_DAY = Gauge(
+    "authsvc_log_bytes_per_day", "By how much the log grows a day.", multiprocess_mode="livemostrecent"
+)
+DISK_FREE = Gauge(
+    "authsvc_disk_free_bytes",
+    "Free bytes on the disk of the embedded database.",
+    multiprocess_mode="livemostrecent",
+)
+UNTIL_FULL = Gauge(
+    "authsvc_log_days_until_disk_full",
+    "Days until the log fills the disk.",
+    multiprocess_mode="livemostrecent",
+)
+UNTIL_PRUNABLE = Gauge(
+    "authsvc_log_days_until_prunable",
+    "Days until the log's oldest month may be pruned; negative when it may.",
+    multiprocess_mode="livemostrecent",
+)
 
 _results: dict[str, int] = {}
 _in_bucket = [0] * (len(_SECONDS) + 1)
@@ -78,6 +101,23 @@ def observe_registries(heard: Mapping[str, datetime], silent: int) -> None:
     for service, time in heard.items():
         HEARD.labels(service).set(time.timestamp())
     SILENT.set(silent)
+
+
+def observe_growth(
+    *,
+    total: int,
+    per_day: float | None,
+    free: int | None,
+    until_full: float | None,
+    until_prunable: float | None,
+) -> None:
+    """Note how the log grows; what is not known is left as it was."""
+    for gauge, value in (
+        (LOG_BYTES, total), (LOG_BYTES_PER_DAY, per_day), (DISK_FREE, free), (UNTIL_FULL, until_full),
+        (UNTIL_PRUNABLE, until_prunable),
+    ):  # fmt: skip
+        if value is not None:
+            gauge.set(value)
 
 
 def forget_process(pid: int, folder: str) -> None:

@@ -41,6 +41,9 @@ class Deps:
     new_secret: Callable[[], str]
     issuer: str
     token_ttl_seconds: int
+    retention_days: int
+    free_disk: Callable[[], int] | None
+    """Tells the free bytes on the disk of the embedded database; None when the database is elsewhere."""
     clock_tolerance: timedelta | None
     """How far our clock and the database's may differ before nothing is signed; None where a test's clock stands still."""
     throttle: Throttle = field(default_factory=Throttle)

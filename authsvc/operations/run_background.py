@@ -18,6 +18,7 @@ from authsvc.core.note import NoteError
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import keep_custody, look
+from authsvc.operations.measure_growth import measure_growth
 from authsvc.operations.reconcile import reconcile
 
 FLUSH_SECONDS = 60
@@ -140,6 +141,7 @@ async def _go_round(deps: Deps) -> None:
         try:
             await flush_throttled(deps)
             await reconcile(deps)
+            await measure_growth(deps)
             if count % PARTITIONS_EVERY == 0:
                 async with deps.database.hot_read() as connection:
                     await ensure_partitions(connection)

@@ -15,9 +15,11 @@ from authsvc.faces.cli.options import StdinOption, read_password
 from authsvc.faces.cli.output import Form, FormOption, say, show
 from authsvc.faces.cli.server import first_start
 from authsvc.operations.administer_users import reset_password
+from authsvc.operations.advise import State
 from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
+from authsvc.operations.diagnose import diagnose
 from authsvc.operations.revoke_credentials import revoke_credentials_offline
-from authsvc.wiring import check_tls, embedded_url, new_secret, open_deps, owner_url, upgrade
+from authsvc.wiring import check_tls, embedded_url, new_secret, open_checkup, open_deps, owner_url, upgrade
 
 admin = typer.Typer(help="Repair administrators from the server's own console.", no_args_is_help=True)
 config = typer.Typer(help="Check and print the settings.", no_args_is_help=True)
@@ -118,3 +120,14 @@ def _setting(settings: Settings, name: str) -> dict[str, Json]:
     else:
         text = str(value)
     return {"setting": PREFIX + name.upper(), "value": text}
+
+
+def doctor(output: FormOption = Form.TABLE) -> None:
+    """Look at everything that could stop tokens, and say what to do.
+
+    Each line is ok, warn or fail; the exit code is 1 when one is fail. It changes nothing.
+    """
+    found = asyncio.run(diagnose(open_checkup(read_settings())))
+    show([{"about": one.about, "state": one.state, "what": one.what} for one in found], output)
+    if any(one.state is State.FAIL for one in found):
+        raise typer.Exit(1)
