@@ -30,6 +30,7 @@ from authsvc.adapters.metrics import (
     observe_batch,
     observe_queues,
     observe_token,
+    reserve_metrics,
 )
 from authsvc.adapters.passwords import PasswordHasher
 from authsvc.adapters.postgres.custody import Custody, check_marks
@@ -310,6 +311,7 @@ def calm_collector() -> None:
 
 def run_worker(settings: Settings, application: str, descriptor: int, ready: int) -> None:
     """Serve the application that an import string names, on an inherited socket."""
+    reserve_metrics()
     http_server.run_worker(
         application,
         descriptor,

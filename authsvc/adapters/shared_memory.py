@@ -14,7 +14,8 @@ def create_shared(path: Path, size: int) -> None:
     new = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE)
     try:
-        os.ftruncate(descriptor, size)
+        # INVARIANT: the disk's blocks are taken now: touching what a full disk cannot give kills the process.
+        os.posix_fallocate(descriptor, 0, size)
     finally:
         os.close(descriptor)
     # INVARIANT: never truncated in place: touching what is mapped beyond a file's end kills the process.

@@ -1,8 +1,14 @@
 """Metrics that are noted in memory and written by the second."""
 
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from authsvc.adapters.metrics import exposition, flush_tokens, observe_token
+from authsvc.adapters.metrics import exposition, flush_tokens, observe_token, reserve_metrics
+from authsvc.adapters.shared_memory import create_shared
 
 
 def _samples() -> dict[tuple[str, str], float]:
@@ -37,3 +43,15 @@ def test_noted_requests_are_shown_as_the_library_would() -> None:
     assert grown("authsvc_token_seconds_bucket", "+Inf") == 6
     assert grown("authsvc_token_seconds_count") == 6
     assert grown("authsvc_token_seconds_sum") == 9.3435
+
+
+def test_mapped_files_have_their_blocks(tmp_path: Path) -> None:
+    """What workers map is not sparse: a disk that fills up later must not kill them when they count."""
+    reserve_metrics()
+    shared = tmp_path / "shared"
+    create_shared(shared, 1 << 16)
+    folder = Path(MultiProcessCollector(CollectorRegistry())._path)  # type: ignore[no-untyped-call]
+    files = [*folder.glob(f"*_{os.getpid()}.db"), shared]
+    assert len(files) >= 6
+    assert all(path.stat().st_blocks * 512 >= 1 << 16 for path in files)
+    assert exposition()
