@@ -15,22 +15,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.measure import Bench, Row
+from bench.measure import Bench, Figure, Row
 from bench.rows import FULL, LARGE, REALM, large_installation
-from bench.world import LogSize, open_world
+from bench.verification import verification
+from bench.world import open_world
 
 RESULTS = Path(__file__).parent / "results"
+VERIFIED, VERIFIED_FULL = 100_000, 1_000_000
 QUIET = 0.7
 """The load average above which somebody else is using the two cores that the servers and the generator need."""
 PACKAGES = ("cryptography", "fastapi", "httptools", "psycopg", "uvicorn", "uvloop")
-
-
-def _describe_disk(before: LogSize, after: LogSize) -> str:
-    entries = after.entries - before.entries
-    return (
-        f"log: {(after.disk - before.disk) / entries:,.0f} bytes of disk an event, indexes and batches included,"
-        f" at {entries / (after.batches - before.batches):.1f} events a commit"
-    )
 
 
 def _machine() -> dict[str, object]:
@@ -67,24 +61,22 @@ def main() -> None:
         print(
             "the machine is busy with something else: these ratios will say little about the code", flush=True
         )
-    rows: list[Row] = []
-    disk = ""
+    rows: list[Row | Figure] = []
     chosen = [measure for measure in REALM if arguments.only in measure.__name__]
     if chosen:
         with open_world() as world:
-            before = world.measure_log()
             rows += [measure(bench, world) for measure in chosen]
-            disk = _describe_disk(before, world.measure_log())
     if arguments.only in large_installation.__name__:
-        rows.append(large_installation(bench, FULL if arguments.full else LARGE))
-    print(f"\n{'':<52} ratio  min–max    a second (medians) bound goal", *rows, disk, sep="\n")
+        rows += large_installation(bench, FULL if arguments.full else LARGE)
+    if arguments.only in verification.__name__:
+        rows += verification(VERIFIED_FULL if arguments.full else VERIFIED)
+    print(f"\n{'':<52} ratio  min–max    a second (medians) bound goal", *rows, sep="\n")
     RESULTS.mkdir(exist_ok=True)
     result = {
         "bench": asdict(bench),
         "machine": machine,
         "load_after": os.getloadavg(),
         "rows": [asdict(row) for row in rows],
-        "disk": disk,
     }
     path = RESULTS / f"{started:%Y-%m-%dT%H%M%SZ}.json"
     path.write_text(json.dumps(result, indent=1), encoding="utf-8")

@@ -50,6 +50,32 @@ class Row:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of DESIGN 11 that is no ratio, as often as it was measured."""
+
+    name: str
+    unit: str
+    bound: float
+    goal: float
+    values: tuple[float, ...]
+    at_most: bool = False
+
+    @property
+    def is_reached(self) -> bool:
+        """Say whether the median is within its bound."""
+        value = statistics.median(self.values)
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        value, sign = statistics.median(self.values), "≤" if self.at_most else "≥"
+        spread = f"({min(self.values):,.4g}–{max(self.values):,.4g})"
+        return (
+            f"{self.name:<52} {value:,.4g} {self.unit} {spread}  {sign}{self.bound:,g} {sign}{self.goal:,g}"
+            f" {'' if self.is_reached else 'MISSED'}"
+        )
+
+
 def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 1 else f"{value * 1000:.1f} ms"
 

@@ -97,6 +97,14 @@ def ask(name: str, secret: str, service: str, *, scope: str = SCOPE) -> str:
     )
 
 
+def ask_api(target: str) -> str:
+    """Return the administrator's request for something of the API."""
+    return (
+        f"GET /api/v1{target} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: Basic {_basic('admin', PASSWORD)}\r\n\r\n"
+    )
+
+
 def _basic(name: str, secret: str) -> str:
     return base64.b64encode(f"{name}:{secret}".encode()).decode()
 
