@@ -108,17 +108,13 @@ async def _measure_token(deps: Deps) -> AsyncIterator[Figure]:
     (request,) = requests
     key = key_of(deps, request)
     assert key is not None
-    prepared = deps.prepared.find(key, revision=deps.memory.revision, now=deps.now())
+    prepared = deps.prepared.find(key, deps.memory, now=deps.now())
     assert prepared is not None
     recorded = Recorded(journal.last, 1, 1)  # measured, never handed out
 
     async def find() -> object:
         found = key_of(deps, request)
-        return (
-            None
-            if found is None
-            else deps.prepared.find(found, revision=deps.memory.revision, now=deps.now())
-        )
+        return None if found is None else deps.prepared.find(found, deps.memory, now=deps.now())
 
     async def compose() -> object:
         return compose_line(journal.last)

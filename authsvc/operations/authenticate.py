@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from authsvc.adapters.postgres.policy import Known, User
+from authsvc.adapters.postgres.policy import Basis, Known, User
 from authsvc.core.credential import (
     Credential,
     CredentialKind,
@@ -57,11 +57,11 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Who asks, what is bound to them, and what their credential leaves of it; valid at `revision`."""
+    """Who asks, what is bound to them, and what their credential leaves of it, and which policy that rests on."""
 
     principal: Principal
     bindings: tuple[Binding, ...]
-    revision: int
+    basis: Basis
     kind: CredentialKind | None = None
     credential: Credential | None = None
     credential_version: int = 0
@@ -107,7 +107,7 @@ async def authenticate(
     """
     match presented:
         case NothingPresented():
-            return Authenticated(ANONYMOUS, (), deps.memory.revision)
+            return Authenticated(ANONYMOUS, (), Basis(deps.memory.revision))
         case Unreadable():
             return Refused(Refusal.UNREADABLE, _unknown(deps, ""), deps.memory.revision)
         case BareSecret(secret, bare_kinds):
@@ -149,10 +149,10 @@ async def _by_machine_secret(
     if credential is None or not _is_right(deps, secret, credential):
         account = _unknown(deps, name or "")
         return Refused(Refusal.UNKNOWN_CREDENTIAL, account, known.revision, secret.kind, secret.id)
-    reason, revision = await _mismatch(deps, name, known, credential, kinds, service)
+    reason, basis = await _mismatch(deps, name, known, credential, kinds, service)
     if reason is not None:
-        return Refused(reason, credential.owner, revision, credential.kind, credential.id)
-    found = Authenticated(credential.owner, (), revision, credential.kind, credential)
+        return Refused(reason, credential.owner, basis.revision, credential.kind, credential.id)
+    found = Authenticated(credential.owner, (), basis, credential.kind, credential)
     return await _admit(deps, found, address)
 
 
@@ -163,15 +163,15 @@ async def _mismatch(
     credential: Credential,
     kinds: frozenset[CredentialKind],
     service: Service | None,
-) -> tuple[Refusal | None, int]:
-    """Return why a right credential does not fit the request it came with, or None, and the revision that this rests on."""
+) -> tuple[Refusal | None, Basis]:
+    """Return why a right credential does not fit the request it came with, or None, and the policy that this rests on."""
     if credential.kind not in kinds:
-        return Refusal.WRONG_KIND, known.revision
+        return Refusal.WRONG_KIND, known.basis
     if name is not None and not is_same_user(name, credential.owner.name):
-        return Refusal.WRONG_ACCOUNT, known.revision
+        return Refusal.WRONG_ACCOUNT, known.basis
     if credential.kind is CredentialKind.REFRESH and service is not None:
         return await _misplaced(deps, known, credential, service)
-    return None, known.revision
+    return None, known.basis
 
 
 def _is_right(deps: Deps, secret: MachineSecret, credential: Credential) -> bool:
@@ -181,19 +181,18 @@ def _is_right(deps: Deps, secret: MachineSecret, credential: Credential) -> bool
 
 async def _misplaced(
     deps: Deps, known: Known[Credential | None], credential: Credential, service: Service
-) -> tuple[Refusal | None, int]:
+) -> tuple[Refusal | None, Basis]:
     """Return whether a refresh token must not be used here: where they are off, or across an isolated service's border.
 
-    INVARIANT: where the token was obtained is policy too, so its revision counts (DESIGN 7, 8).
+    INVARIANT: where the token was obtained is policy too, so it belongs to the basis (DESIGN 7, 8).
     """
     if not service.refresh_tokens:
-        return Refusal.SERVICE, known.revision
+        return Refusal.SERVICE, known.basis
     if credential.service == service.name:
-        return None, known.revision
+        return None, known.basis
     origin = await deps.memory.service(credential.service or "")
-    revision = min(known.revision, origin.revision)
     apart = service.isolated or origin.value is None or origin.value.isolated
-    return (Refusal.SERVICE if apart else None), revision
+    return (Refusal.SERVICE if apart else None), known.basis & origin.basis
 
 
 async def _by_password(
@@ -211,7 +210,7 @@ async def _by_password(
     if user is None:
         raise RuntimeError("a password was right for nobody")
     found = Authenticated(
-        user.principal, (), known.revision, CredentialKind.PASSWORD, None, user.credential_version
+        user.principal, (), known.basis, CredentialKind.PASSWORD, None, user.credential_version
     )
     return await _admit(deps, found, address)
 
@@ -253,11 +252,11 @@ async def _admit(deps: Deps, found: Authenticated, address: Address | None) -> A
     """Hold a right credential against its own conditions and its owner's state, and add what is bound to the owner."""
     known = await deps.memory.principal_policy(found.principal)
     policy, credential = known.value, found.credential
-    revision = min(found.revision, known.revision)
+    basis = found.basis & known.basis
 
     def refused(reason: Refusal) -> Refused:
         id_ = None if credential is None else credential.id
-        return Refused(reason, found.principal, revision, found.kind, id_)
+        return Refused(reason, found.principal, basis.revision, found.kind, id_)
 
     if not policy.exists or not policy.enabled:
         return refused(Refusal.DISABLED)
@@ -271,7 +270,7 @@ async def _admit(deps: Deps, found: Authenticated, address: Address | None) -> A
     elif credential.cidrs and not is_within(address, credential.cidrs):
         return refused(Refusal.ADDRESS)
     return Authenticated(
-        found.principal, policy.bindings, revision, found.kind, credential, policy.credential_version
+        found.principal, policy.bindings, basis, found.kind, credential, policy.credential_version
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from authsvc.adapters.postgres.policy import Basis
 from authsvc.core.permission import ADMINISTRATOR
 from authsvc.core.principal import SYSTEM, Binding
 from authsvc.operations.authenticate import Authenticated
@@ -19,4 +20,4 @@ class AtConsole(Authenticated):
     """
 
 
-AT_CONSOLE = AtConsole(SYSTEM, (Binding(KIND, ADMINISTRATOR, None),), revision=0)
+AT_CONSOLE = AtConsole(SYSTEM, (Binding(KIND, ADMINISTRATOR, None),), Basis(0))

@@ -73,7 +73,7 @@ async def _try_to_issue(
     # 1.-4. Read it, find out who asks, what is bound and what is granted; or know that from the last time.
     who = None
     now = deps.now()
-    prepared = None if key is None else deps.prepared.find(key, revision=deps.memory.revision, now=now)
+    prepared = None if key is None else deps.prepared.find(key, deps.memory, now=now)
     if prepared is None:
         made = await prepare_token(deps, request, parsed)
         if isinstance(made, Refused):

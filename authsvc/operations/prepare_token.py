@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.policy import Basis
 from authsvc.core.decide import Circumstances
 from authsvc.core.errors import UnavailableError, UnknownServiceError
 from authsvc.core.presented import BareSecret, NameAndSecret
@@ -58,16 +59,17 @@ async def prepare_token(
         deps, request.presented, address=request.address, kinds=REALM_KINDS, service=service
     )
     if isinstance(who, Authenticated) and who.kind is None and not service.anonymous:
-        who = Refused(Refusal.ANONYMOUS, who.principal, who.revision)
+        who = Refused(Refusal.ANONYMOUS, who.principal, who.basis.revision)
     if isinstance(who, Refused):
         return who
     # 3. What is bound?
     now = deps.now()
-    snapshot, revision = await _complete_snapshot(deps, who, parsed, service)
-    signing = await _signing_key(deps, service, revision)
+    snapshot, basis = await _complete_snapshot(deps, who, parsed, service)
+    basis &= found.basis
+    signing = await _signing_key(deps, service, basis)
     if signing is None:
         return None
-    key, key_revision = signing
+    key, key_basis = signing
     # 4. What is granted?
     circumstances = Circumstances(service.name, request.address, now)
     decision = decide_scopes(snapshot, parsed.scopes, service=service, circumstances=circumstances)
@@ -81,7 +83,7 @@ async def prepare_token(
         key=key,
         decided_at=now,
         ends=min(ends, default=None),
-        revision=min(revision, who.revision, found.revision, key_revision),
+        basis=basis & key_basis,
         keep_until=_keep_until(who, now, deps.keys.ends_at(key)),
     )
     return prepared, who
@@ -97,26 +99,26 @@ def _keep_until(who: Authenticated, now: datetime, key_ends: datetime) -> dateti
 
 async def _complete_snapshot(
     deps: Deps, who: Authenticated, parsed: ParsedScopes, service: Service
-) -> tuple[Snapshot, int]:
-    """Return the snapshot of who asks, with the projects that are asked about, and the oldest revision among these."""
+) -> tuple[Snapshot, Basis]:
+    """Return the snapshot of who asks, with the projects that are asked about, and what both rest on."""
     projects: dict[str, Visibility | None] = {}
-    revision = who.revision
+    basis = who.basis
     for scope in parsed.scopes:
         repository = parse_repository(scope.name.removeprefix(service.name_prefix))
         if repository is not None and repository.project not in projects:
             known = await deps.memory.visibility(repository.project)
             projects[repository.project] = known.value
-            revision = min(revision, known.revision)
-    return Snapshot(who.principal, who.bindings, projects=projects, limits=who.limits), revision
+            basis &= known.basis
+    return Snapshot(who.principal, who.bindings, projects=projects, limits=who.limits), basis
 
 
-async def _signing_key(deps: Deps, service: Service, revision: int) -> tuple[SigningKey, int] | None:
+async def _signing_key(deps: Deps, service: Service, basis: Basis) -> tuple[SigningKey, Basis] | None:
     """Return the key in use; None when policy has moved on, as nothing may be refused for good by what is remembered."""
     known = await deps.memory.active_key(service.algorithm, service.name if service.own_key else "")
     key = None if known.value is None else deps.keys.find(known.value, now=deps.now())
     if key is not None:
-        return key, known.revision
-    if await deps.memory.refresh() != min(revision, known.revision):
+        return key, known.basis
+    if await deps.memory.refresh() != (basis & known.basis).revision:
         return None
     raise UnavailableError(
         "this node does not hold the signing key in use: is KEYS_DIR the same on every replica?"

@@ -1,17 +1,19 @@
 """Requests that come again: what was found out about them, up to the point where an event is written.
 
 Nodes ask for the same images over and over. What follows from a request and from policy is kept by the whole request and used
-while policy stands still; what is new each time, the event and the signature, is made each time.
+until something changes that it rests on; what is new each time, the event and the signature, is made each time.
 """
 
 import hashlib
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.memory import PolicyMemory
+from authsvc.adapters.postgres.policy import Basis
 from authsvc.core.event import Requester
 from authsvc.core.principal import Address
 from authsvc.core.service import Service
@@ -35,7 +37,7 @@ class RequestKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that was decided at `decided_at`, under `revision`.
+    """A request that was decided at `decided_at`, under the policy that `basis` says.
 
     `ends` is when the first thing it rests on lapses, None for never. `keep_until` is until when the same request need not
     be looked into again, None for not at all.
@@ -49,8 +51,13 @@ class Prepared:
     key: SigningKey
     decided_at: datetime
     ends: datetime | None
-    revision: int
+    basis: Basis
     keep_until: datetime | None
+
+    @property
+    def revision(self) -> int:
+        """Return the policy revision that the decision is valid at."""
+        return self.basis.revision
 
 
 class PreparedRequests:
@@ -66,17 +73,20 @@ class PreparedRequests:
             secret.encode("utf-8", "surrogatepass"), key=self._key, digest_size=32
         ).digest()
 
-    def find(self, key: RequestKey, *, revision: int, now: datetime) -> Prepared | None:
-        """Return the same request as it was decided at this very revision, or None.
+    def find(self, key: RequestKey, memory: PolicyMemory, *, now: datetime) -> Prepared | None:
+        """Return the same request as it was decided when what it rests on was as it is at the memory's revision, or None.
 
         INVARIANT: the caller's event says that it rests on `revision`, so that the journal refuses it when policy has moved on.
         """
         prepared = self._kept.get(key)
         if prepared is None:
             return None
-        if prepared.revision != revision or prepared.keep_until is None or now >= prepared.keep_until:
+        if prepared.keep_until is None or now >= prepared.keep_until or not memory.is_current(prepared.basis):
             del self._kept[key]
             return None
+        if prepared.revision < memory.revision:
+            basis = Basis(memory.revision, prepared.basis.depends)
+            prepared = self._kept[key] = replace(prepared, basis=basis)
         self._kept.move_to_end(key)
         return prepared
 

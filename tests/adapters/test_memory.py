@@ -294,6 +294,25 @@ async def test_bounded_size(deps: Deps, reads: Reads, monkeypatch: pytest.Monkey
     assert not await _is_remembered(reads, lambda: memory.visibility("p3"))
 
 
+async def test_a_bounded_number_of_changes_is_remembered(
+    deps: Deps, reads: Reads, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many changes the newest are remembered; what rests on policy from before the others is forgotten, no more."""
+    monkeypatch.setattr(memory_module, "MAX_CHANGED", 3)
+    memory = PolicyMemory(reads)
+    await memory.refresh()
+    await memory.visibility("old")
+    await world.add_project("first")
+    await memory.refresh()
+    await memory.visibility("newer")
+    for name in ("p1", "p2", "p3"):
+        await world.add_project(name)
+        await memory.refresh()
+    assert len(memory._changed) == 3
+    assert await _is_remembered(reads, lambda: memory.visibility("newer"))
+    assert not await _is_remembered(reads, lambda: memory.visibility("old"))
+
+
 async def test_too_far_behind_forgets_everything(
     memory: PolicyMemory, reads: Reads, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from authsvc.adapters.postgres.policy import Basis
 from authsvc.core.errors import ConflictError
 from authsvc.core.presented import NameAndSecret
 from authsvc.core.principal import SYSTEM, PrincipalKind
@@ -42,7 +43,7 @@ async def test_only_the_type_is_the_console(deps: Deps, world: World) -> None:
     at = at_console()
     await list_users(deps, at, Asked())
     account = await identify(deps, NameAndSecret(ADMIN, ADMIN_PASSWORD), address=None, peer=None, agent=None)
-    forged = Actor(type(account.who)(SYSTEM, at.who.bindings, revision=0, kind=account.who.kind), at.by, None)
+    forged = Actor(type(account.who)(SYSTEM, at.who.bindings, Basis(0), kind=account.who.kind), at.by, None)
     with pytest.raises(Exception, match="sign in again"):
         await list_users(deps, forged, Asked())
 

@@ -15,6 +15,7 @@ from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.policy import (
     NOBODY,
+    Basis,
     Known,
     PrincipalPolicy,
     User,
@@ -29,6 +30,7 @@ from authsvc.adapters.postgres.policy import (
     read_revision,
 )
 from authsvc.core.credential import Credential
+from authsvc.core.event import Thing
 from authsvc.core.names import user_key
 from authsvc.core.principal import Principal, PrincipalKind, Visibility
 from authsvc.core.service import Algorithm, Service
@@ -38,6 +40,8 @@ _T = TypeVar("_T")
 MAX_ENTRIES = 100_000
 MAX_REPLAY = 50_000
 """Entries of the log that a catch-up looks through; when policy is further behind, everything is forgotten instead."""
+MAX_CHANGED = 100_000
+"""Things that it is remembered of when they changed last; what rests on a time before that of the oldest is forgotten."""
 LOAD_SECONDS = 4.0
 _NUL = "\0"
 """Postgres' text cannot hold it: asking for a name with one would be an error of the database, and nothing is called so."""
@@ -70,13 +74,25 @@ class PolicyMemory:
         self._known: OrderedDict[_Key, Known[Any]] = OrderedDict()
         self._loading: dict[_Key, asyncio.Future[Known[Any]]] = {}
         self._revision = -1
-        self._generation = 0
+        self._changed: OrderedDict[Thing, int] = OrderedDict()
+        """The revision up to which a thing changed, the oldest first."""
+        self._floor = -1
         self._catching_up = asyncio.Lock()
 
     @property
     def revision(self) -> int:
-        """Return the policy revision that everything remembered is valid at."""
+        """Return the policy revision that this process has caught up with."""
         return self._revision
+
+    def is_current(self, basis: Basis) -> bool:
+        """Say whether what rests on `basis` is valid at `revision` too: nothing of it has changed since.
+
+        So a change costs what it names, and not what is remembered: a role that a hundred thousand have is one thing.
+        """
+        since, changed = basis.revision, self._changed
+        if since >= self._revision:
+            return True
+        return since >= self._floor and all(changed.get(thing, -1) <= since for thing in basis.depends)
 
     async def credential(self, id_: str) -> Known[Credential | None]:
         """Return a machine credential; the absence of one is never remembered, as creating one moves no revision."""
@@ -120,29 +136,35 @@ class PolicyMemory:
         return newest
 
     async def catch_up(self, newest: int) -> None:
-        """Forget what the policy events up to `newest` changed; the rest is valid at `newest`."""
+        """Find out what the policy events up to `newest` changed."""
         async with self._catching_up:
             if newest <= self._revision:
                 return
             if not self._known or newest - self._revision > MAX_REPLAY:
-                self._known.clear()
+                self._floor = newest
+                self._changed.clear()
             else:
                 after = self._revision
                 changed = await finish_within(
                     LOAD_SECONDS, self._read(lambda c: list_changed_things(c, after=after, until=newest))
                 )
-                for key in [k for k, known in self._known.items() if not changed.isdisjoint(known.depends)]:
-                    del self._known[key]
-            # Loads that began before this may have read older rows: they are answered, and not kept.
-            self._generation += 1
+                self._note(changed, newest)
+            # Loads that began before this may have read older rows: who asks from now on is not to wait for them.
             self._loading.clear()
             self._revision = newest
 
+    def _note(self, changed: frozenset[Thing], newest: int) -> None:
+        for thing in changed:
+            self._changed[thing] = newest
+            self._changed.move_to_end(thing)
+        while len(self._changed) > MAX_CHANGED:
+            _, self._floor = self._changed.popitem(last=False)
+
     async def _ask(self, key: _Key, find: Callable[[Connection], Awaitable[Known[_T]]]) -> Known[_T]:
         known = self._known.get(key)
-        if known is not None:
+        if known is not None and self.is_current(known.basis):
             self._known.move_to_end(key)
-            if known.revision != self._revision:
+            if known.revision < self._revision:
                 known = self._known[key] = Known(known.value, self._revision, known.depends)
             return known
         loading = self._loading.get(key)
@@ -154,10 +176,10 @@ class PolicyMemory:
         return answer
 
     async def _load(self, key: _Key, find: Callable[[Connection], Awaitable[Known[_T]]]) -> Known[_T]:
-        generation = self._generation
         known = await finish_within(LOAD_SECONDS, self._read(find))
-        if generation == self._generation and known.revision >= self._revision and known.depends:
+        if known.depends:
             self._known[key] = known
+            self._known.move_to_end(key)
             if len(self._known) > MAX_ENTRIES:
                 self._known.popitem(last=False)
         return known
