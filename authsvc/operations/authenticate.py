@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from authsvc.adapters.postgres.policy import Basis, Known, User
+from authsvc.adapters.postgres.known import Basis, Known
+from authsvc.adapters.postgres.policy import User
 from authsvc.core.credential import (
     Credential,
     CredentialKind,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from authsvc.adapters.postgres.policy import Basis
+from authsvc.adapters.postgres.known import Basis
 from authsvc.core.permission import ADMINISTRATOR
 from authsvc.core.principal import SYSTEM, Binding
 from authsvc.operations.authenticate import Authenticated

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from authsvc.adapters.keys.signing import SigningKey
-from authsvc.adapters.postgres.policy import Basis
+from authsvc.adapters.postgres.known import Basis
 from authsvc.core.decide import Circumstances
 from authsvc.core.errors import UnavailableError, UnknownServiceError
 from authsvc.core.presented import BareSecret, NameAndSecret

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.known import Basis
 from authsvc.adapters.postgres.memory import PolicyMemory
-from authsvc.adapters.postgres.policy import Basis
 from authsvc.core.event import Requester
 from authsvc.core.principal import Address
 from authsvc.core.service import Service

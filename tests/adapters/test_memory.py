@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authsvc.adapters.postgres import memory as memory_module
+from authsvc.adapters.postgres.known import Known
 from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.memory import PolicyMemory, _Key, _Question
-from authsvc.adapters.postgres.policy import Known
 from authsvc.core.event import Thing
 from authsvc.core.principal import ANONYMOUS, Principal, PrincipalKind, Visibility
 from authsvc.core.service import Algorithm

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.adapters.postgres.policy import Basis
+from authsvc.adapters.postgres.known import Basis
 from authsvc.core.errors import ConflictError
 from authsvc.core.presented import NameAndSecret
 from authsvc.core.principal import SYSTEM, PrincipalKind

@@ -12,11 +12,10 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
 from authsvc.adapters.postgres.deadline import finish_within
+from authsvc.adapters.postgres.known import Basis, Known
 from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.policy import (
     NOBODY,
-    Basis,
-    Known,
     PrincipalPolicy,
     User,
     find_active_key,

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from authsvc.adapters.postgres.known import Known
 from authsvc.adapters.postgres.log import Connection
 from authsvc.core.credential import Credential, CredentialKind
 from authsvc.core.event import Thing
@@ -17,8 +18,6 @@ from authsvc.core.permission import Permission, Role
 from authsvc.core.principal import Binding, Principal, PrincipalKind, Visibility
 from authsvc.core.repository import EVERYTHING, Pattern, parse_pattern
 from authsvc.core.service import Algorithm, HeaderProfile, Service
-
-_T = TypeVar("_T")
 
 _REVISION = "coalesce((SELECT revision FROM batches ORDER BY prev DESC LIMIT 1), -1)"
 
@@ -90,32 +89,6 @@ _POLICY_ENTRIES = """
 SELECT seq, entry FROM log WHERE seq > %s AND seq <= %s
 AND (kind LIKE 'policy.%%' OR kind LIKE 'key.%%' OR kind IN ('credential.changed', 'credential.revoked')) ORDER BY seq
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What something was found out from: a policy revision, and the things whose change makes it unknown again."""
-
-    revision: int
-    depends: frozenset[Thing] = frozenset()
-
-    def __and__(self, other: "Basis") -> "Basis":
-        """Return what rests on both: valid at the older of the revisions, until a thing of either changes."""
-        return Basis(min(self.revision, other.revision), self.depends | other.depends)
-
-
-@dataclass(frozen=True, slots=True)
-class Known(Generic[_T]):
-    """A value with the policy revision it was read at, and the things whose change makes it unknown again."""
-
-    value: _T
-    revision: int
-    depends: frozenset[Thing] = frozenset()
-
-    @property
-    def basis(self) -> Basis:
-        """Return what the value rests on."""
-        return Basis(self.revision, self.depends)
 
 
 @dataclass(frozen=True, slots=True)
