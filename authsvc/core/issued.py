@@ -1,6 +1,6 @@
 """Grants as the log keeps them: who asked what, what decided each action, and how it ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant, Verdict
@@ -36,6 +36,15 @@ def _basis(verdict: Verdict) -> str:
 
 def outcome_of(grants: Sequence[Grant]) -> Outcome:
     """Return how the grants of a request, taken together, ended."""
-    if any(grant.refused for grant in grants):
-        return Outcome.PARTIAL if any(grant.granted for grant in grants) else Outcome.REFUSED
+    return _outcome(any(grant.granted for grant in grants), any(grant.refused for grant in grants))
+
+
+def outcome_of_described(grants: Sequence[Mapping[str, Json]]) -> Outcome:
+    """Return how grants ended, together, as the log keeps them."""
+    return _outcome(any("granted" in grant for grant in grants), any("refused" in grant for grant in grants))
+
+
+def _outcome(is_granted: bool, is_refused: bool) -> Outcome:  # noqa: FBT001 - two questions with one answer
+    if is_refused:
+        return Outcome.PARTIAL if is_granted else Outcome.REFUSED
     return Outcome.ALLOWED

@@ -53,7 +53,7 @@ async def export_audit(
     Raises ForbiddenError before the first part.
     """
     end = await _record(deps, actor, wanted, form)
-    return _parts(deps, wanted, form, start=start, end=end)
+    return _parts(deps, actor, wanted, form, start=start, end=end)
 
 
 async def follow_audit(
@@ -68,7 +68,7 @@ async def follow_audit(
     async def follow() -> AsyncIterator[Exported]:
         at = start
         while True:
-            async for part in _parts(deps, wanted, form, start=at, end=None):
+            async for part in _parts(deps, actor, wanted, form, start=at, end=None):
                 yield part
                 at = part.next_seq
             await asyncio.sleep(POLL_SECONDS)
@@ -90,15 +90,19 @@ async def _record(deps: Deps, actor: Actor, wanted: Filter, form: ExportForm) ->
 
 
 async def _parts(
-    deps: Deps, wanted: Filter, form: ExportForm, *, start: int, end: int | None
+    deps: Deps, actor: Actor, wanted: Filter, form: ExportForm, *, start: int, end: int | None
 ) -> AsyncIterator[Exported]:
-    """Yield part after part, each read in a transaction of its own; a part may be empty."""
+    """Yield part after part, each read in a transaction of its own; a part may be empty.
+
+    INVARIANT: each asks anew whether the actor may: a slow reader could otherwise go on for days after it was revoked.
+    """
     encode = _ENCODERS[form]
     at = start
     if form is ExportForm.CSV and start == 0:
         yield Exported(encode_row(_COLUMNS), 0)
     while True:
         async with deps.database.read() as read:
+            await demand_to_read_all(deps, read, actor)
             size = await read_size(read)
             last = min(size if end is None else end, at + WINDOW)
             if at >= last:

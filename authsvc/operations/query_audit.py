@@ -1,7 +1,7 @@
 """Asking the log; asking is an event itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,8 @@ from authsvc.adapters.postgres.database import Read
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
-from authsvc.core.event import Event, Kind, from_microseconds
+from authsvc.core.event import Event, Kind, from_microseconds, index_entry
+from authsvc.core.issued import outcome_of_described
 from authsvc.core.repository import parse_repository
 from authsvc.core.search import PARAMETERS, Filter
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
@@ -96,17 +97,18 @@ class Search:
 async def query_audit(deps: Deps, actor: Actor, search: Search) -> FoundPage:
     """Return matching events, once the question itself is logged.
 
-    Who may read the log of a project only has to name it, and is shown nothing of other projects. The question is not in its own
-    answer, as both see the log from before it.
+    Who may read the log of a project only has to name it, and neither what is shown nor what is found tells of other projects.
+    The question is not in its own answer, as both see the log from before it.
     """
     if not 1 <= search.limit <= MAX_LIMIT:
         raise InvalidInputError(Fault("limit", f"must be 1 to {MAX_LIMIT}"))
     async with deps.database.read() as read:
         project = await _demand_to_read(deps, read, actor, search.wanted.project)
+        wanted = search.wanted if project is None else _confine_search(search.wanted, project)
         await record_question(deps, actor, search.describe())
         rows = await list_events(
             read,
-            search.wanted,
+            wanted,
             after=search.after,
             limit=search.limit + 1,
             newest_first=search.newest_first,
@@ -114,6 +116,8 @@ async def query_audit(deps: Deps, actor: Actor, search: Search) -> FoundPage:
     items = [show_event(row, project) for row in rows[: search.limit]]
     if search.wanted.jti is not None:
         items = [item for item in items if item.jti == search.wanted.jti]
+    if project is not None:
+        items = [item for item in items if _is_wanted(item.fields, search.wanted)]
     return FoundPage(tuple(items), rows[search.limit - 1].seq if len(rows) > search.limit else None)
 
 
@@ -153,15 +157,43 @@ def show_event(row: LogEntry, project: str | None = None) -> Found:
     return Found(row, fields if project is None else _confine(fields, project))
 
 
+def _confine_search(wanted: Filter, project: str) -> Filter:
+    """Return what the log is searched for by who is confined to a project.
+
+    INVARIANT: actions and outcomes are columns about all that one request asked, of other projects too. The log is not searched
+    by them, as even the cursor of an empty page would tell that something was found: `_is_wanted` picks from what may be shown.
+    """
+    if wanted.repository is not None and not _lies_in(project, wanted.repository):
+        raise InvalidInputError(Fault("repository", f"is not in the project {project!r}"))
+    return replace(wanted, action=None, outcome=None)
+
+
+def _is_wanted(shown: Mapping[str, Json], wanted: Filter) -> bool:
+    """Say whether an event, as it is shown to who is confined, has the action and the outcome that are looked for."""
+    return (wanted.action is None or wanted.action in index_entry(shown).actions) and (
+        wanted.outcome is None or wanted.outcome == shown["outcome"]
+    )
+
+
 def _confine(fields: dict[str, Json], project: str) -> dict[str, Json]:
-    """Return an event without what one request asked of other projects beside."""
-    grants = fields.get("grants")
-    if not isinstance(grants, list):
-        return fields
-    own = [grant for grant in grants if isinstance(grant, dict) and _project_of(grant) == project]
-    return {**{name: value for name, value in fields.items() if name != "odd"}, "grants": own}
+    """Return an event without what one request asked of other projects beside, or one report says of another project."""
+    match fields:
+        case {"grants": list(grants)}:
+            own = [grant for grant in grants if isinstance(grant, dict) and _is_about(project, grant)]
+            kept = {name: value for name, value in fields.items() if name != "odd"}
+            return {**kept, "grants": [*own], "outcome": outcome_of_described(own)}
+        case {"reported": dict(reported)}:
+            places = ("repository", "from")
+            shown = {n: v for n, v in reported.items() if n not in places or _lies_in(project, str(v))}
+            return {**fields, "reported": shown}
+        case _:
+            return fields
 
 
-def _project_of(grant: dict[str, Json]) -> str | None:
-    repository = parse_repository(str(grant.get("as", grant["name"])))
-    return None if repository is None or grant["type"] != "repository" else repository.project
+def _is_about(project: str, grant: Mapping[str, Json]) -> bool:
+    return grant["type"] == "repository" and _lies_in(project, str(grant.get("as", grant["name"])))
+
+
+def _lies_in(project: str, name: str) -> bool:
+    repository = parse_repository(name)
+    return repository is not None and repository.project == project

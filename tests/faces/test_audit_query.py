@@ -123,6 +123,38 @@ async def test_a_reader_of_one_project_s_log_is_shown_that_project(world: World)
     assert [grant["name"] for grant in whole["grants"]][:2] == ["acme/app", "beta/secret"]
 
 
+async def test_a_reader_of_one_project_s_log_cannot_search_by_another(world: World) -> None:
+    """No search of who is confined to a project finds, or pages, by what its events ask and tell of other projects."""
+    await town(world)
+    await world.ask_as("dora", "repository:acme/app:pull", "repository:beta/secret:push,delete")
+    by = signed_in("inside")
+    for repository in ("beta/secret", "beta/none"):
+        refused = await audit(world, by, project="acme", repository=repository)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "repository")
+    queries: tuple[dict[str, Any], ...] = ({"action": "push"}, {"outcome": "partial"})
+    for query in queries:
+        page = await audit(world, by, project="acme", kind="token.issued", limit=1, **query)
+        assert (page.json()["items"], page.json()["next_cursor"]) == ([], None)
+        assert await items(world, project="acme", kind="token.issued", **query) != []
+    (token,) = await items(world, by, project="acme", action="pull", outcome="allowed")
+    assert token["outcome"] == "allowed"
+
+
+async def test_a_mount_tells_each_project_of_itself(world: World) -> None:
+    """A reader of one project's log sees that something was mounted, and not the other project's end of it."""
+    await town(world)
+    event = {
+        "id": "1", "action": "mount", "target": {"repository": "acme/app", "fromRepository": "beta/secret"},
+        "actor": {"name": "dora"},
+    }  # fmt: skip
+    await world.api("POST", "/events", {"events": [event]}, expect=200)
+    await world.bind("local-auditor", "user", "inside", "beta")
+    for project, shown, hidden in (("acme", "acme/app", "beta/secret"), ("beta", "beta/secret", "acme/app")):
+        (found,) = await items(world, signed_in("inside"), project=project, kind="registry.mount")
+        assert shown in json.dumps(found)
+        assert hidden not in json.dumps(found)
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [

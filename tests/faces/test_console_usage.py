@@ -26,6 +26,16 @@ ROW: dict[str, Json] = {
 }
 
 
+def test_json_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON on a terminal holds nothing that is obeyed or hidden there, whoever wrote it, and reads as what it was."""
+    asked = "acme/\x9b31m\x7f\u202e\u2028\U000e0041é"
+    show([{"name": asked}], Form.JSON)
+    printed = capsys.readouterr().out
+    assert all(character.isprintable() or character == "\n" for character in printed)
+    assert "é" in printed
+    assert json.loads(printed) == [{"name": asked}]
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

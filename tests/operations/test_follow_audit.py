@@ -7,11 +7,17 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
+import pytest
+
 from authsvc.config import Settings
+from authsvc.core.errors import ForbiddenError
+from authsvc.core.presented import NameAndSecret
 from authsvc.core.search import Filter
 from authsvc.faces.cli.console import at_console
+from authsvc.operations.act import identify
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_audit import ExportForm, export_audit, follow_audit
+from tests.world import World, password_of
 
 WRITERS, EVENTS = 3, 120
 _WRITER = f"""
@@ -56,6 +62,19 @@ async def follow_until(deps: Deps, nonces: set[str], *, at: int, parts: int) -> 
             if not parts or (nonces and nonces <= set(came)):
                 break
     return at, came
+
+
+async def test_an_export_ends_with_the_right_to_it(world: World) -> None:
+    """Whoever reads an export slowly gets no more of it once his right to read the log is revoked."""
+    await world.add_user("auditor")
+    bound = await world.bind("auditor", "user", "auditor")
+    presented = NameAndSecret("auditor", password_of("auditor"))
+    actor = await identify(world.deps, presented, address=None, peer=None, agent=None)
+    parts = aiter(await export_audit(world.deps, actor, Filter(), ExportForm.CSV))
+    assert (await anext(parts)).next_seq == 0
+    await world.api("DELETE", f"/bindings/{bound['id']}", expect=204)
+    with pytest.raises(ForbiddenError):
+        await anext(parts)
 
 
 async def test_a_follower_misses_nothing(deps: Deps, settings: Settings) -> None:

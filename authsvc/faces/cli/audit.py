@@ -1,6 +1,5 @@
 """authsvc audit: prove the log, and keep it."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
 from authsvc.core.note import NoteError
 from authsvc.core.verified import TamperedError, Verified
-from authsvc.faces.cli.output import Form, FormOption
+from authsvc.faces.cli.output import Form, FormOption, show_json
 from authsvc.operations.archive_audit import archive_audit
 from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.verify_archive import verify_archive
@@ -155,7 +154,7 @@ def _describe(proved: Verified) -> dict[str, Json]:
 def _tell(found: dict[str, Json], output: Form) -> None:
     """Print the result: one object for machines; a line, and one more for each thing to know, for people."""
     if output is Form.JSON:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        show_json(found)
         return
     match found["result"]:
         case "tampered":

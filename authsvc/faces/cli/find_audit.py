@@ -1,16 +1,13 @@
 """authsvc audit find: from a token or a sequence number to the event, and to files that prove it anywhere."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
 from authsvc.faces.cli.console import run
-from authsvc.faces.cli.output import Form, FormOption, show
+from authsvc.faces.cli.output import Form, FormOption, show, show_json
 from authsvc.faces.cli.read_audit import row_of
 from authsvc.operations.find_token import FoundProof, FoundToken, Signature, find_event, find_token
 from authsvc.operations.prove_audit import read_verifier_key
@@ -51,7 +48,7 @@ def find(
         found = run(lambda deps, actor: find_event(deps, actor, place))
         _write(found, proof, entry)
         if output is Form.JSON:
-            _show_json(found.describe())
+            show_json(found.describe())
         else:
             show([row_of(found.event)], output)
     else:
@@ -70,16 +67,12 @@ def _show_token(told: FoundToken, output: Form) -> None:
             "as_logged": told.is_as_logged,
             "genuine": told.is_genuine,
         }
-        _show_json({**about, **told.found.describe()})
+        show_json({**about, **told.found.describe()})
         return
     show([row_of(told.found.event)], output)
     typer.echo(f"signature: {_SIGNATURES[told.signature]}")
     typer.echo("claims: " + ("as logged" if told.is_as_logged else "NOT what was logged"))
     typer.echo(f"proof: under the checkpoint of {told.found.proof.checkpoint.splitlines()[1]} entries")
-
-
-def _show_json(described: Mapping[str, Json]) -> None:
-    typer.echo(json.dumps(described, ensure_ascii=False, indent=2))
 
 
 def _write(found: FoundProof, proof: Path | None, entry: Path | None) -> None:

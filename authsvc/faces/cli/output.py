@@ -45,11 +45,17 @@ def show(
 ) -> None:
     """Print things of one kind: a table of `columns` (all by default), or one JSON array; `empty` says what to do next."""
     if form is Form.JSON:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        show_json(rows)
     elif rows:
         _print(columns or list(dict.fromkeys(name for row in rows for name in row)), rows)
     else:
         typer.echo(empty)
+
+
+def show_json(document: object) -> None:
+    """Print a JSON document; what would move a terminal's cursor or hide there is escaped, which JSON reads as the same."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    typer.echo("\n".join(map(_escaped, text.split("\n"))))  # between its strings, nothing else is unprintable
 
 
 def show_list(
@@ -70,7 +76,7 @@ def show_list(
 def show_one(thing: Mapping[str, object], form: Form) -> None:
     """Print one thing: its members below one another, or the JSON object that the API answers."""
     if form is Form.JSON:
-        typer.echo(json.dumps(thing, ensure_ascii=False, indent=2))
+        show_json(thing)
         return
     width = max(map(len, thing))
     for name, value in thing.items():
@@ -112,6 +118,18 @@ def _cell(value: object) -> str:
             return " ".join(_cell(item) for item in value.values())
         case _:
             return _FRACTION.sub(r"\1\2", _printable(str(value)))
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    """Return a character as JSON escapes it: two units of UTF-16 beyond U+FFFF."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,5 @@
 """authsvc explain, who-can and access-review: why somebody is refused, and who reaches what."""
 
-import json
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from authsvc.core.reason import MEANINGS
 from authsvc.faces.answers import ExplainedView
 from authsvc.faces.cli.console import run, run_list
 from authsvc.faces.cli.options import LimitOption, read_body
-from authsvc.faces.cli.output import Form, FormOption, show, show_list
+from authsvc.faces.cli.output import Form, FormOption, show, show_json, show_list
 from authsvc.faces.models import ExplainBody
 from authsvc.faces.reach_views import view_reach, view_review_row, write_review
 from authsvc.faces.views import view_explained
@@ -152,7 +151,7 @@ def review_access(
 def _show(answers: list[tuple[str, Grant]], output: Form) -> None:
     views = [view_explained(text, grant) for text, grant in answers]
     if output is Form.JSON:
-        typer.echo(json.dumps({"grants": views}, ensure_ascii=False, indent=2))
+        show_json({"grants": views})
         return
     show([row for view in views for row in _rows(view)], output)
 
