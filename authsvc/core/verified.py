@@ -132,6 +132,8 @@ class Verified:
     def _explains(self, checkpoint: Known) -> bool:
         if checkpoint.size == 0 or (checkpoint.size, checkpoint.root) in self.agreed:
             return True
+        # What a loss leaves whole explains nothing: a checkpoint of that must agree.
         return any(
-            loss.epoch > checkpoint.epoch and loss.lost_until >= checkpoint.size for loss in self.losses
+            loss.epoch > checkpoint.epoch and loss.lost_from < checkpoint.size <= loss.lost_until
+            for loss in self.losses
         )

@@ -13,13 +13,14 @@ from authsvc.adapters.postgres.custody import LogLostError
 from authsvc.config import Settings
 from authsvc.core.errors import ConflictError, StartupError, UnavailableError
 from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.note import Checkpoint
 from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Recorded
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import look
 from authsvc.operations.recover_audit import recover_audit
 from authsvc.operations.verify_audit import verify_audit
-from authsvc.wiring import audit_public_key, open_deps, open_recovery
+from authsvc.wiring import audit_public_key, load_keys, make_seal, open_deps, open_recovery
 
 
 async def _record(deps: Deps, count: int = 1) -> list[Recorded]:
@@ -238,6 +239,34 @@ async def test_what_was_written_off_stops_no_start_and_more_does(
     again = await recover_audit(open_recovery(settings), [], keep=True)
     assert (again.epoch, again.lost_until) == (3, size + 4)
     assert (await _reopened(settings)).startswith("3.")
+
+
+async def test_a_loss_says_no_less_than_was_lost(settings: Settings, deps: Deps, superuser_url: str) -> None:
+    """A checkpoint of an earlier epoch that turns up late writes off all from where the next one began, however the log grew."""
+    size = _size(superuser_url)
+    notes = []
+    for count in (1, 1, 2):
+        await _record(deps, count)
+        await look(deps)
+        notes.append(deps.kept.marks()[0].note)
+    _cut(superuser_url, size)
+    _put(deps, notes[0])
+    await recover_audit(open_recovery(settings), [], keep=True)
+    async with open_deps(settings, durable=False) as anew:
+        await _record(anew, 5)
+        await look(anew)
+    loss = await recover_audit(open_recovery(settings), [notes[2]], keep=True)
+    assert (loss.lost_from, loss.lost_until) == (size, size + 4)
+    verify_audit(superuser_url, public=audit_public_key(settings), known_notes=tuple(notes))
+
+
+async def test_checkpoints_of_two_logs_lose_nothing(settings: Settings, deps: Deps) -> None:
+    """A checkpoint of another log, though the same audit key signed it, writes off nothing of this one."""
+    await look(deps)
+    seal = make_seal(load_keys(settings, create=False)[1])
+    other = seal(Checkpoint(origin="other/audit/1", size=1, root=b"r" * 32))
+    with pytest.raises(ConflictError, match="another log"):
+        await recover_audit(open_recovery(settings), [other], keep=True)
 
 
 async def test_a_checkpoint_kept_elsewhere_is_enough(

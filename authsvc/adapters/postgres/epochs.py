@@ -1,6 +1,6 @@
 """Opening an epoch after the log's newest copy was lost, as the owner of the database; the application opens the first only."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from authsvc.adapters.postgres.custody import Custody, holds, is_written_off
@@ -61,7 +61,11 @@ async def begin_epoch(
         number, origin, key = row or (0, "", "")
         head = await Custody(Epoch(number, origin)).read_head(connection)
         newest = max(marks, key=lambda mark: mark.place)
-        if head.size and (key != verifier_key(origin, public) or origin != name_origin(newest.log, number)):
+        of_one_log = all(mark.log == newest.log for mark in marks)
+        is_ours = not head.size or (
+            key == verifier_key(origin, public) and origin == name_origin(newest.log, number)
+        )
+        if not (of_one_log and is_ours):
             raise ConflictError(
                 "the checkpoints are of another log than this database's: check KEYS_DIR and DATABASE_URL"
             )
@@ -69,14 +73,11 @@ async def begin_epoch(
         missing = [mark for mark in marks if mark not in held and not await is_written_off(connection, mark)]
         if not missing:
             raise ConflictError("nothing is lost: the log holds every checkpoint that is known")
-        sizes = [mark.checkpoint.size for mark in missing]
+        begins = await _read_begins(connection)
         loss = Loss(
             epoch=max(number, newest.epoch) + 1,
-            # A log that went on differently is the same only as far as the last checkpoint that it still holds.
-            lost_from=head.size
-            if min(sizes) > head.size
-            else max((mark.checkpoint.size for mark in held), default=0),
-            lost_until=max(sizes),
+            lost_from=min(_kept_of(mark, held, begins, head.size) for mark in missing),
+            lost_until=max(mark.checkpoint.size for mark in missing),
             old_head=max(missing, key=lambda mark: mark.place),
         )
         epoch = Epoch(loss.epoch, name_origin(newest.log, loss.epoch))
@@ -87,3 +88,21 @@ async def begin_epoch(
         batch = compose_batch(head, [compose_line(describe(loss))], epoch=epoch, seal=seal)
         await append_batch(connection, batch, epoch)
     return Begun(loss, batch.checkpoint)
+
+
+async def _read_begins(connection: Connection) -> dict[int, int]:
+    """Return where each epoch begins."""
+    return dict(await (await connection.execute("SELECT number, begins FROM epochs")).fetchall())
+
+
+def _kept_of(missing: Mark, held: Sequence[Mark], begins: Mapping[int, int], size: int) -> int:
+    """Return how much of what a missing checkpoint is of the log, of `size` entries, still has.
+
+    It has all up to its end, or to where a later epoch began. One that went on differently before that is the same only as far as
+    the last checkpoint that it still holds.
+    """
+    end = min([size, *(first for epoch, first in begins.items() if epoch > missing.epoch)])
+    if missing.checkpoint.size > end:
+        return end
+    before = [mark.checkpoint.size for mark in held if mark.place < missing.place]
+    return max((one for one in before if one < missing.checkpoint.size), default=0)
