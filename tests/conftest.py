@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +27,8 @@ from authsvc.operations.bootstrap import FirstStart, bootstrap  # noqa: E402
 from authsvc.operations.deps import Deps  # noqa: E402
 from authsvc.wiring import configure_logs, open_deps  # noqa: E402
 from tests.clock import Clock  # noqa: E402
+from tests.memory_folder import memory_folder  # noqa: E402
+from tests.stage import Stage  # noqa: E402
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World  # noqa: E402
 
 hypothesis_settings.register_profile(
@@ -36,24 +37,24 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 hypothesis_settings.load_profile("authsvc")
+PROXIES = "10.9.0.0/16"
+
 configure_logs()  # as every entry point does: without it, tracebacks show local variables
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
     """Run a Postgres 18 whose database `authsvc` is migrated and empty: the template of every test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="authsvc-test-"))
-    with EmbeddedServer(folder, fast_unsafe=True) as server:
+    with memory_folder("test") as folder, EmbeddedServer(folder, fast_unsafe=True) as server:
         upgrade(server.cluster.url(ClusterRole.OWNER))
         yield server
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def key_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a key folder once; tests copy it."""
+    """Make a key folder once, as `serve` does; tests copy it. Reading an RSA key costs 0.1 s of computing."""
     folder = tmp_path_factory.mktemp("keys")
-    KeyFolder(folder).create_missing(algorithms=set(Algorithm), now=datetime.now(UTC))
+    KeyFolder(folder).create_missing(algorithms={Algorithm.ES256}, now=datetime.now(UTC))
     return folder
 
 
@@ -63,7 +64,9 @@ def database(postgres: EmbeddedServer, request: pytest.FixtureRequest) -> Iterat
     name = f"t{abs(hash(request.node.nodeid)):x}"
     superuser = postgres.cluster.url(ClusterRole.SUPERUSER, "postgres")
     with psycopg.connect(superuser, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE authsvc OWNER authsvc_owner".encode())
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE authsvc STRATEGY file_copy OWNER authsvc_owner".encode()
+        )
     yield name
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -82,7 +85,7 @@ def settings(postgres: EmbeddedServer, database: str, key_template: Path, tmp_pa
             "AUTHSVC_KEYS_DIR": str(keys),
             "AUTHSVC_PUBLIC_URL": "https://auth.test",
             "AUTHSVC_SERVICES": SERVICE,
-            "AUTHSVC_TRUSTED_PROXIES": "10.9.0.0/16",
+            "AUTHSVC_TRUSTED_PROXIES": PROXIES,
         }
     )
 
@@ -107,17 +110,17 @@ async def deps(settings: Settings, clock: Clock) -> AsyncIterator[Deps]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def stage() -> Stage:
+    """The node that `application` opens over each test's own `deps`."""
+    return Stage(read_settings({"AUTHSVC_TRUSTED_PROXIES": PROXIES}))
+
+
 @pytest.fixture
-async def application(settings: Settings, deps: Deps) -> AsyncIterator[Application]:
+async def application(stage: Stage, deps: Deps) -> AsyncIterator[Application]:
     """The whole web application over `deps`, its lifespan entered."""
-
-    @asynccontextmanager
-    async def opening(_: Settings) -> AsyncIterator[Deps]:
-        yield deps
-
-    made = Application(settings, opening)
-    async with made.api.router.lifespan_context(made.api):
-        yield made
+    async with stage.open(deps) as opened:
+        yield opened
 
 
 @pytest.fixture

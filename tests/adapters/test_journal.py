@@ -24,6 +24,7 @@ from authsvc.core.errors import UnavailableError
 from authsvc.core.recorded import Recorded, Stale
 from tests.adapters.cutting_proxy import Cut, CuttingProxy
 from tests.adapters.logbook import Logbook, move_policy, open_logbook, record, through
+from tests.memory_folder import memory_folder
 
 FULL = os.environ.get("CAMPAIGN") == "full"
 CUTS = 10_000 if FULL else 300
@@ -46,11 +47,9 @@ async def logbook(settings: Settings, superuser_url: str) -> Logbook:
 @pytest.fixture(scope="module")
 def own_server() -> Iterator[EmbeddedServer]:
     """Run a server that these tests may freeze and misconfigure."""
-    folder = Path(tempfile.mkdtemp(prefix="authsvc-own-"))
-    with EmbeddedServer(folder, fast_unsafe=True) as server:
+    with memory_folder("own") as folder, EmbeddedServer(folder, fast_unsafe=True) as server:
         upgrade(server.cluster.url(ClusterRole.OWNER))
         yield server
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

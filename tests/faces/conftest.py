@@ -16,14 +16,13 @@ from uvicorn.server import ServerState
 from authsvc.adapters.embedded.cluster import ClusterRole
 from authsvc.adapters.embedded.server import EmbeddedServer
 from authsvc.adapters.http_server import BoundedProtocol, Peers
-from authsvc.app import Application
 from authsvc.config import Settings, read_settings
 from authsvc.operations.bootstrap import FirstStart, bootstrap
-from authsvc.operations.deps import Deps
 from authsvc.wiring import open_deps
 from tests.clock import Clock
 from tests.faces.realm import Realm, settle
 from tests.faces.wire import Wire
+from tests.stage import Stage
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World
 
 MOST_CONNECTIONS = 32
@@ -36,7 +35,9 @@ def town_database(postgres: EmbeddedServer, request: pytest.FixtureRequest) -> I
     name = f"town{abs(hash(request.node.nodeid)):x}"
     superuser = postgres.cluster.url(ClusterRole.SUPERUSER, "postgres")
     with psycopg.connect(superuser, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE authsvc OWNER authsvc_owner".encode())
+        connection.execute(
+            f"CREATE DATABASE {name} TEMPLATE authsvc STRATEGY file_copy OWNER authsvc_owner".encode()
+        )
     yield name
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -64,26 +65,26 @@ def town_settings(
     )
 
 
+@pytest.fixture(scope="session")
+def town_stage() -> Stage:
+    """The application that `town` opens over each file's own service."""
+    return Stage(read_settings({}))
+
+
 @pytest.fixture(scope="module")
-async def town(town_settings: Settings) -> AsyncIterator[Realm]:
+async def town(town_settings: Settings, town_stage: Stage) -> AsyncIterator[Realm]:
     """The whole application with a settled world, shared by the tests of one file."""
     clock = Clock(datetime.now(UTC).replace(microsecond=0))
     async with open_deps(town_settings, durable=False, clock=clock) as deps:
         await bootstrap(deps, FirstStart(ADMIN, [SERVICE], ADMIN_PASSWORD))
-
-        @asynccontextmanager
-        async def opening(_: Settings) -> AsyncIterator[Deps]:
-            yield deps
-
-        application = Application(town_settings, opening)
-        transport = httpx.ASGITransport(application, client=("192.0.2.7", 40000), raise_app_exceptions=False)
-        async with (
-            application.api.router.lifespan_context(application.api),
-            httpx.AsyncClient(transport=transport, base_url="https://auth.test") as client,
-        ):
-            world = World(client, deps)
-            await settle(world)
-            yield Realm(world, application, clock)
+        async with town_stage.open(deps) as application:
+            transport = httpx.ASGITransport(
+                application, client=("192.0.2.7", 40000), raise_app_exceptions=False
+            )
+            async with httpx.AsyncClient(transport=transport, base_url="https://auth.test") as client:
+                world = World(client, deps)
+                await settle(world)
+                yield Realm(world, application, clock)
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """One service and one registry a session, as an operator sets them up: an empty folder, `serve`, and a block to paste."""
 
-import shutil
-import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.interop.clients import Image, Skopeo, make_image
+from tests.interop.commands import commands
 from tests.interop.deployment import Account, Registry, Service
 from tests.interop.programs import living, require
+from tests.memory_folder import memory_folder
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,12 +25,18 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _commands() -> Iterator[None]:
+    """End what runs commands with the tests."""
+    yield
+    commands.close()
+
+
 @pytest.fixture(scope="session")
 def deployment_folder() -> Iterator[Path]:
     """A short path, as Unix sockets need one, outside of folders that only root enters."""
-    folder = Path(tempfile.mkdtemp(prefix="authsvc-interop-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with memory_folder("interop") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -48,13 +54,12 @@ def service(deployment_folder: Path) -> Iterator[Service]:
 @pytest.fixture
 def own_service() -> Iterator[Service]:
     """A service of this test alone, not started yet."""
-    folder = Path(tempfile.mkdtemp(prefix="authsvc-interop-own-"))
-    made = Service(folder)
-    try:
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with memory_folder("interop-own") as folder:
+        made = Service(folder)
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 @pytest.fixture(scope="session")

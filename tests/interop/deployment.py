@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.interop.programs import Ended, Program, environment, free_port, run
+from tests.interop.commands import commands
+from tests.interop.programs import AUTHSVC, Ended, Program, environment, free_port, run
 
 Json = dict[str, Any]
 Account = tuple[str, str]
@@ -54,7 +55,7 @@ class Service:
 
     def start(self) -> "Service":
         """Start it and wait until it says that it is ready; keeps the password that a first start prints."""
-        self._program = Program.start(["authsvc", "serve"], folder=self.folder, env=self.env, name="authsvc")
+        self._program = Program.start([*AUTHSVC, "serve"], folder=self.folder, env=self.env, name="authsvc")
         self._program.await_ready(self._is_ready)
         _, found, rest = self.printed.partition("first administrator: admin, password: ")
         if found:
@@ -73,7 +74,11 @@ class Service:
 
     def command(self, *arguments: str, stdin: str = "") -> Ended:
         """Run `authsvc …` in the service's folder."""
-        return run(["authsvc", *arguments], env=self.env, folder=self.folder, stdin=stdin)
+        return commands.run(arguments, env=self.env, folder=self.folder, stdin=stdin)
+
+    def try_to_serve(self) -> Ended:
+        """Run `authsvc serve` to its end, where it is expected to refuse."""
+        return run([*AUTHSVC, "serve"], env=self.env, folder=self.folder)
 
     def auth_block(self) -> str:
         """Return the registry configuration that the last start printed, as a person would copy it."""

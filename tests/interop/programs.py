@@ -19,6 +19,9 @@ PATIENCE = 60.0
 
 REQUIRE = "REQUIRE_INTEROP"
 
+AUTHSVC = (sys.executable, "-m", "authsvc")
+"""The program under test: that of the checkout whose tests run, whatever the environment has installed."""
+
 _PATH = os.pathsep.join(
     [str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
 )
@@ -45,8 +48,9 @@ def require(*programs: str) -> None:
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Return an environment that takes nothing over: Distribution reads REGISTRY_*, authsvc AUTHSVC_*."""
-    return {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", **more}
+    """Return an environment that takes over only which checkout is run: Distribution reads REGISTRY_*, authsvc AUTHSVC_*."""
+    checkout = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    return {"PATH": _PATH, "HOME": str(home), "LANG": "C.UTF-8", **checkout, **more}
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.interop.deployment import Json, Service, password_of
-from tests.interop.programs import PATIENCE, run
+from tests.interop.programs import AUTHSVC, PATIENCE, run
 
 SLOW = 600
 """Seconds that a test may take: each command is a process that reads everything anew, on a machine that may be busy."""
@@ -222,10 +222,10 @@ def test_a_database_of_one_s_own(shop: Service, tmp_path: Path) -> None:
     url = shop.command("db", "url", "--role", "app").succeeded().out.strip()
     keys = str(shop.folder / "data" / "keys")
     env = {**shop.env, "AUTHSVC_DATABASE_URL": url, "AUTHSVC_KEYS_DIR": keys}
-    ended = run(["authsvc", "project", "show", "shop", "-o", "json"], env=env, folder=tmp_path).succeeded()
+    ended = run([*AUTHSVC, "project", "show", "shop", "-o", "json"], env=env, folder=tmp_path).succeeded()
     assert json.loads(ended.out) == shop.api("GET", "/projects/shop", expect=200)
     absent = {**env, "AUTHSVC_DATABASE_URL": "postgresql://nobody:pass-word@127.0.0.1:1/none"}
-    told = run(["authsvc", "user", "list"], env=absent, folder=tmp_path).failed(code=1, saying="authsvc: ")
+    told = run([*AUTHSVC, "user", "list"], env=absent, folder=tmp_path).failed(code=1, saying="authsvc: ")
     assert "AUTHSVC_DATABASE_URL" in told.err
     assert "pass-word" not in told.out + told.err
 
@@ -263,7 +263,7 @@ def _at_terminal(service: Service, arguments: list[str], lines: list[str]) -> st
     """Run a command at a terminal, type some lines when it asks for each, and return what stood there."""
     master, slave = pty.openpty()
     with subprocess.Popen(
-        ["authsvc", *arguments],
+        [*AUTHSVC, *arguments],
         env=service.env,
         cwd=service.folder,
         stdin=slave,

@@ -15,7 +15,7 @@ from tests.interop.programs import Ended
 
 def _refuses(service: Service, *words: str) -> None:
     """Fail the test unless `serve` ends with 1 and one line that holds some words, and no password was printed."""
-    ended = service.command("serve")
+    ended = service.try_to_serve()
     _is_one_line(ended, *words)
     assert ended.out == ""
 
@@ -92,7 +92,7 @@ def test_a_database_that_is_not_migrated(own_service: Service, service: Service)
 def test_a_database_that_is_not_there(own_service: Service) -> None:
     """A database that cannot be reached is told without its password."""
     own_service.settings = {"AUTHSVC_DATABASE_URL": "postgresql://authsvc_app:hunter2@127.0.0.1:1/authsvc"}
-    ended = own_service.command("serve")
+    ended = own_service.try_to_serve()
     _is_one_line(ended, "AUTHSVC_DATABASE_URL")
     assert "hunter2" not in ended.err
 

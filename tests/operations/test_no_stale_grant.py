@@ -2,18 +2,16 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from random import Random
 
 import httpx
 import pytest
 
-from authsvc.app import Application
-from authsvc.config import Settings
-from authsvc.operations.deps import Deps
+from authsvc.config import Settings, read_settings
 from authsvc.wiring import open_deps
 from tests.clock import Clock
+from tests.stage import Stage
 from tests.world import World, access_of, password_of
 
 ROUNDS = 100
@@ -24,21 +22,18 @@ Prepare = Callable[[World, Clock, str], Awaitable[tuple[Ask, Revoke]]]
 """Makes a right under a name of its own; returns how a node is asked for it, and how it is taken away."""
 
 
+@pytest.fixture(scope="module")
+def other_stage() -> Stage:
+    """The application of the second node."""
+    return Stage(read_settings({}))
+
+
 @pytest.fixture
-async def other(settings: Settings, clock: Clock, world: World) -> AsyncIterator[World]:
+async def other(settings: Settings, clock: Clock, world: World, other_stage: Stage) -> AsyncIterator[World]:
     """A second node on the same database, with keys, caches and journal of its own."""
-    async with open_deps(settings, durable=False, clock=clock) as deps:
-
-        @asynccontextmanager
-        async def opening(_: Settings) -> AsyncIterator[Deps]:
-            yield deps
-
-        made = Application(settings, opening)
+    async with open_deps(settings, durable=False, clock=clock) as deps, other_stage.open(deps) as made:
         transport = httpx.ASGITransport(made, client=("192.0.2.8", 40001), raise_app_exceptions=False)
-        async with (
-            made.api.router.lifespan_context(made.api),
-            httpx.AsyncClient(transport=transport, base_url="https://auth.test") as client,
-        ):
+        async with httpx.AsyncClient(transport=transport, base_url="https://auth.test") as client:
             yield World(client, deps)
 
 
