@@ -254,7 +254,8 @@ async def test_every_token_s_id_is_its_place_in_the_log(realm: Realm) -> None:
     for id_ in ids:
         matched = re.fullmatch(r"[A-Za-z0-9-]+\.(\d+)\.([A-Za-z0-9_-]{8,})", id_)
         assert matched
-        [(_, event)] = await realm.world.events(seq=int(matched[1]))
+        [(seq, event)] = await realm.world.events(jti=id_)
+        assert seq == int(matched[1])
         assert (event["kind"], event["nonce"]) == ("token.issued", matched[2])
 
 
