@@ -24,7 +24,10 @@ from authsvc.operations.page import Asked, Page, found, page_of
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A personal access token to create; `limits` None can do what its owner can, `expires_at` None lives as long as one may."""
+    """A personal access token to create; `limits` None can do what its owner can.
+
+    It ends after MAX_LIFE at the latest, also where `expires_at` is None or later.
+    """
 
     label: str = ""
     expires_at: datetime | None = None
@@ -42,11 +45,9 @@ async def create_token(
     """
     async with deps.database.change(actor.by) as change:
         latest = change.time + MAX_LIFE
-        expires_at = latest if new.expires_at is None else new.expires_at
-        if not change.time < expires_at <= latest:
-            raise InvalidInputError(
-                Fault("/expires_at", f"must be in the future, by {MAX_LIFE.days} days at most")
-            )
+        expires_at = latest if new.expires_at is None else min(new.expires_at, latest)
+        if expires_at <= change.time:
+            raise InvalidInputError(Fault("/expires_at", "must be in the future"))
         owner = await _owner(deps, change, actor, user, "user:write")
         if not actor.is_user(owner.id):
             await demand_sign_in_of(change, await read_authority(deps, change, actor), actor, owner)

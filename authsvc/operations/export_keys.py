@@ -8,7 +8,7 @@ from authsvc.adapters.postgres.services import list_key_records
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnknownServiceError
 from authsvc.core.records import KeyRecord, KeyState
-from authsvc.core.service import Service
+from authsvc.core.service import HeaderProfile, Service
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.deps import Deps
 from authsvc.operations.page import Asked, Page
@@ -18,36 +18,46 @@ from authsvc.operations.register_keys import label_of
 async def export_bundle(deps: Deps, service: str, *, leaf: bool = False) -> str:
     """Return PEM certificates for `rootcertbundle`; with `leaf` the active key's alone (zot, Pulp).
 
+    An empty `service` is the only one there is, or, of several, any with the default settings.
     Raises UnknownServiceError, and KeyExportError when no key is left that the target could load.
     """
-    found = await _service(deps, service)
+    found = await _service(deps, service) or Service("", deps.issuer)
     keys = await _keys(deps, found, only_active=leaf)
     return bundle_pem(keys, deps.keys.keys.authority, profile=found.header, leaf=leaf)
 
 
 async def export_jwks(deps: Deps, service: str, *, leaf: bool = False) -> dict[str, list[dict[str, str]]]:
-    """Return the JWK set for Distribution 3; with `leaf` the set of one that zot demands."""
+    """Return the JWK set for Distribution 3; with `leaf` the set of one that zot demands.
+
+    An empty `service` is the only one there is. Of several it is all of them: who reads the whole set looks for a token's key by
+    its name, and a registry is given that of its own service.
+    """
     found = await _service(deps, service)
+    if found is None and not leaf:
+        return jwks(await _keys(deps), profile=HeaderProfile.THUMBPRINT_KID)
+    found = found or Service("", deps.issuer)
     return jwks(await _keys(deps, found, only_active=leaf), profile=found.header, leaf=leaf)
 
 
-async def _service(deps: Deps, name: str) -> Service:
+async def _service(deps: Deps, name: str) -> Service | None:
+    """Return a service, the only one there is where no name is given, and None where there is not one only."""
     await deps.memory.refresh()
     known = await deps.memory.service(name)
-    if known.value is None:
+    if known.value is None and name:
         raise UnknownServiceError("name a registered service: ?service=NAME")
     return known.value
 
 
-async def _keys(deps: Deps, service: Service, *, only_active: bool) -> list[SigningKey]:
+async def _keys(deps: Deps, service: Service | None = None, *, only_active: bool = False) -> list[SigningKey]:
+    """Return what verifies a service's tokens, or anybody's."""
     stages = {KeyState.ACTIVE} if only_active else {KeyState.ACTIVE, KeyState.PUBLISHED}
+    of_service = None if service is None else (service.algorithm, label_of(service))
     async with deps.database.read() as read:
         records = await list_key_records(read)
     ids = [
         record.id
         for record in records
-        if record.stage in stages
-        and (record.algorithm, record.label) == (service.algorithm, label_of(service))
+        if record.stage in stages and of_service in (None, (record.algorithm, record.label))
     ]
     return [key for id_ in ids if (key := deps.keys.find(id_, now=deps.now())) is not None]
 

@@ -8,7 +8,7 @@ from authsvc.core.errors import Fault, InvalidInputError, NotFoundError, StaleVe
 
 _T = TypeVar("_T")
 
-MAX_LIMIT = 200
+MAX_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)

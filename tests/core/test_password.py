@@ -41,7 +41,8 @@ def test_what_is_tried_first_is_refused(password: str) -> None:
 @pytest.mark.parametrize(
     "password",
     [
-        "alices-password", "correct horse battery staple", "of alice", "admin-password-1", "long-enough", "docker run it",
+        "alices-password", "alice-pass-1", "Passw0rd!23", "secret123456",
+        "correct horse battery staple", "of alice", "admin-password-1", "long-enough", "docker run it",
         "pässwörter sind lang", "秘密の言葉は長い方がいい", "x7!kQ2pz", "alice and the rabbit", "🐇" * 8, "tab\tnul\0esc\x1b",
     ],
 )  # fmt: skip

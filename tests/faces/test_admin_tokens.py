@@ -30,17 +30,15 @@ async def make(world: World, expect: int, **fields: Any) -> dict[str, Any]:
 
 
 async def test_a_token_ends_after_a_year_at_most(acme: World, clock: Clock) -> None:
-    """Without an end it lives 366 days; with one it lives until then; one beyond these days, or past, is refused."""
+    """Without an end, or with one beyond, it lives 366 days and says so; with one before, until then; a past one is refused."""
     made = await make(acme, 201)
     assert datetime.fromisoformat(made["expires_at"]) == clock() + MAX_LIFE
-    for end, status in (
-        (MAX_LIFE, 201), (MAX_LIFE + timedelta(seconds=1), 422), (timedelta(seconds=1), 201), (timedelta(0), 422),
-        (-timedelta(days=1), 422), (timedelta(days=3650), 422),
-    ):  # fmt: skip
-        answer = await make(acme, status, expires_at=(clock() + end).isoformat())
-        if status == 422:
-            assert [error["pointer"] for error in answer["errors"]] == ["/expires_at"]
-            assert "366 days" in answer["detail"]
+    for end in (timedelta(seconds=1), MAX_LIFE, MAX_LIFE + timedelta(seconds=1), timedelta(days=36_500)):
+        made = await make(acme, 201, expires_at=(clock() + end).isoformat())
+        assert datetime.fromisoformat(made["expires_at"]) == clock() + min(end, MAX_LIFE)
+    for end in (timedelta(0), -timedelta(days=1)):
+        answer = await make(acme, 422, expires_at=(clock() + end).isoformat())
+        assert [error["pointer"] for error in answer["errors"]] == ["/expires_at"]
     made = await make(acme, 201, expires_at=(clock() + timedelta(days=30)).isoformat())
     by = ("alice", made["token"])
     assert access_of(await acme.ask(PULL, by=by)) == {"acme/app": ["pull"]}

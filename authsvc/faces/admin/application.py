@@ -83,6 +83,7 @@ def make_admin(
     app.add_exception_handler(Exception, _answer_unknown)
     app.add_middleware(BodyLimit)
     app.add_middleware(Deadline)
+    app.add_middleware(Head)
     app.openapi = lambda: describe_api(app)  # type: ignore[method-assign]  # the framework's own way to say more
     return app
 
@@ -158,6 +159,24 @@ class Deadline:
             describe(problem, "the database did not answer in time: try again in a moment")
         ).body
         await answer(send, 503, bytes(body), [(b"retry-after", b"2")], kind=MEDIA_TYPE.encode())
+
+
+class Head:
+    """Answers HEAD as GET without the body (RFC 9110 section 9.3.2), which the framework offers on routes of its own only."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Any]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Any) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
 
 
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:

@@ -53,10 +53,13 @@ async def query(
     actor: ActorDep,
     asked: AskedDep,
     wanted: FilterDep,
-    order: Annotated[Literal["newest", "oldest"], Query(description="Which end comes first.")] = "newest",
+    order: Annotated[
+        Literal["newest", "oldest", "desc", "asc"],
+        Query(description="Which end comes first; `desc` is `newest`, `asc` is `oldest`."),
+    ] = "newest",
 ) -> JSONResponse:
     """Search the log; the question is an event itself. With `audit:read` in one project, name it as `project`."""
-    search = Search(wanted, _after_of(asked), asked.limit, newest_first=order == "newest")
+    search = Search(wanted, _after_of(asked), asked.limit, newest_first=order in ("newest", "desc"))
     page = await query_audit(deps, actor, search)
     after = None if page.next_after is None else str(page.next_after)
     return answer_page(request, Page(page.items, after), Found.describe)

@@ -24,7 +24,7 @@ Flag = Annotated[StrictBool, BeforeValidator(_flag)]
 FROM_TEXT = BeforeValidator(_whole)
 """Reads a whole number of a query, in digits and nothing else; it stands behind the bounds of its field."""
 
-Limit = Annotated[StrictInt, Field(ge=1, le=200, description="How many things at most."), FROM_TEXT]
+Limit = Annotated[StrictInt, Field(ge=1, le=1000, description="How many things at most."), FROM_TEXT]
 Text = Annotated[str, Field(min_length=1, max_length=260)]
 Prefix = Annotated[Text, Field(description="What the name begins with.")]
 

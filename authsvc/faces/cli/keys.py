@@ -13,7 +13,9 @@ from authsvc.operations.rotate_keys import activate_key, rotate_keys
 
 keys = typer.Typer(help="The keys that sign tokens, and what registries need of them.", no_args_is_help=True)
 
-ServiceArgument = Annotated[str, typer.Option(help="The service; may be left out when there is only one.")]
+ServiceArgument = Annotated[
+    str, typer.Option(help="The service; default: the only one, or of several any with the default settings.")
+]
 LeafOption = Annotated[
     bool, typer.Option("--leaf", help="The active key alone, for registries that hold one (zot, Pulp).")
 ]
@@ -32,7 +34,11 @@ def bundle(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
 
 
 @keys.command("jwks")
-def jwks(service: ServiceArgument = "", *, leaf: LeafOption = False) -> None:
+def jwks(
+    service: Annotated[str, typer.Option(help="The service; default: the only one, or of several all.")] = "",
+    *,
+    leaf: LeafOption = False,
+) -> None:
     """Print the JWK set for Distribution 3 and zot."""
     typer.echo(json.dumps(run(lambda deps, _: export_jwks(deps, service, leaf=leaf)), indent=2))
 

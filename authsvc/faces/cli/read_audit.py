@@ -43,7 +43,7 @@ def query(
     since: Since = None,
     until: Until = None,
     order: Annotated[Order, typer.Option(help="Which end comes first.")] = Order.NEWEST,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
     cursor: Annotated[int | None, typer.Option(help="Go on beyond this sequence number.")] = None,
     output: FormOption = Form.TABLE,
 ) -> None:
