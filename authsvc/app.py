@@ -16,6 +16,12 @@ from authsvc.operations.deps import Deps
 from authsvc.operations.run_background import run_background
 from authsvc.wiring import METRICS_TYPE, calm_collector, exposition, node_name, observe_token, open_deps
 
+ALSO = {
+    "/api/v1/.well-known/jwks.json": "/.well-known/jwks.json",
+    "/api/v1/keys/bundle.pem": "/keys/bundle.pem",
+}
+"""Public keys are at the root, where registries look, and are found beside everything else that is about keys too."""
+
 OpenDeps = Callable[[Settings], AbstractAsyncContextManager[Deps]]
 
 
@@ -33,6 +39,8 @@ class Application:
         """Answer one ASGI connection."""
         if self._token is not None and scope["type"] == "http" and scope["path"] in PATHS:
             await self._token(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] in ALSO:
+            await self.api({**scope, "path": ALSO[scope["path"]]}, receive, send)
         else:
             await self.api(scope, receive, send)
 

@@ -296,9 +296,9 @@ class NewServiceBody(ServiceSettings):
 
 
 class RotateBody(Body):
-    """Which key to make anew; `service` empty is the shared one."""
+    """Which key to make anew; `service` empty is the shared one, `algorithm` by default the service's, or ES256."""
 
     model_config = _example({"algorithm": "ES256"})
 
-    algorithm: Algorithm = Algorithm.ES256
+    algorithm: Algorithm | None = None
     service: Annotated[str, Field(max_length=255)] = ""

@@ -13,8 +13,6 @@ from authsvc.operations.deps import Deps
 from authsvc.operations.export_keys import export_bundle, export_jwks
 
 PEM = "application/x-pem-file"
-API = "/api/v1"
-"""Public keys are at the root, where others look, and beside everything else too."""
 _PUBLIC_FOR = {"cache-control": "public, max-age=300"}
 
 
@@ -46,13 +44,11 @@ def make_router(exposition: Callable[[], bytes], metrics_type: str) -> APIRouter
         return Response(body, media_type=metrics_type)
 
     @router.get("/.well-known/jwks.json", include_in_schema=False)
-    @router.get(f"{API}/.well-known/jwks.json", include_in_schema=False)
     async def jwks(request: Request, service: Annotated[str, Query(max_length=255)] = "") -> JSONResponse:
         """Return a service's public keys as a JWK set; without `service`, of the only one, or of all."""
         return JSONResponse(await export_jwks(request.app.state.deps, service), headers=_PUBLIC_FOR)
 
     @router.get("/keys/bundle.pem", include_in_schema=False)
-    @router.get(f"{API}/keys/bundle.pem", include_in_schema=False)
     async def bundle(
         request: Request, service: Annotated[str, Query(max_length=255)] = "", *, leaf: bool = False
     ) -> PlainTextResponse:

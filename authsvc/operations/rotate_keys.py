@@ -28,8 +28,8 @@ class Rotated:
     waiting: tuple[str, ...]
 
 
-async def rotate_keys(deps: Deps, actor: Actor, algorithm: Algorithm, label: str) -> Rotated:
-    """Make a new key of an algorithm, shared (`label` empty) or a service's own.
+async def rotate_keys(deps: Deps, actor: Actor, algorithm: Algorithm | None, label: str) -> Rotated:
+    """Make a new key, shared (`label` empty) or a service's own; `algorithm` None is the service's, or ES256.
 
     Under `x5c` it signs from the next token on. Where registries know keys by name it is published only: they must be
     given the new bundle and restarted first, and then it is activated. Raises ReadOnlyKeyFolderError when KEYS_DIR cannot
@@ -37,15 +37,15 @@ async def rotate_keys(deps: Deps, actor: Actor, algorithm: Algorithm, label: str
     """
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("key:write", SYSTEM_WIDE)
-        if label and not any(label_of(record.service) == label for record in await _all_services(read)):
-            raise InvalidInputError(Fault("/service", "names no service that has a key of its own"))
+        needed = await _algorithm_of(read, label) if label else Algorithm.ES256
+    wanted = algorithm or needed
     now = deps.now()
-    key = await asyncio.to_thread(lambda: deps.keys.create(algorithm, label or None, now=now))
+    key = await asyncio.to_thread(lambda: deps.keys.create(wanted, label or None, now=now))
     async with deps.database.change(actor.by) as change:
         (await read_authority(deps, change, actor)).demand("key:write", SYSTEM_WIDE)
         waiting = tuple(
             service.name
-            for service in await _services_of(change, algorithm, label)
+            for service in await _services_of(change, wanted, label)
             if service.header is not HeaderProfile.X5C
         )
         record = record_of(key, label, KeyState.PUBLISHED)
@@ -84,6 +84,14 @@ async def _activate(change: Change, record: KeyRecord) -> KeyRecord:
     activated = replace(record, stage=KeyState.ACTIVE)
     await update_key_state(change, activated)
     return activated
+
+
+async def _algorithm_of(read: Read, label: str) -> Algorithm:
+    """Return what the key of a service's own is of; raises InvalidInputError for one that has none."""
+    for record in await _all_services(read):
+        if label_of(record.service) == label:
+            return record.service.algorithm
+    raise InvalidInputError(Fault("/service", "names no service that has a key of its own"))
 
 
 async def _all_services(read: Read) -> list[ServiceRecord]:

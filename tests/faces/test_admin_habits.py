@@ -64,9 +64,8 @@ async def test_without_a_service_the_bundle_is_of_the_default_settings(
     assert (await client.get("/.well-known/jwks.json?service=nobody")).status_code == 400
 
 
-async def test_public_keys_are_under_the_api_too(world: World, client: httpx.AsyncClient) -> None:
+async def test_public_keys_are_under_the_api_too(client: httpx.AsyncClient) -> None:
     """At the root and beside everything else they are the same, without signing in."""
     for path in ("/.well-known/jwks.json", f"/keys/bundle.pem?service={SERVICE}"):
         at_root, beside = await client.get(path), await client.get(API + path)
         assert (beside.status_code, beside.text) == (200, at_root.text)
-        assert world

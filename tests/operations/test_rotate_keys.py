@@ -61,6 +61,15 @@ async def test_the_key_before_the_last_is_retired(world: World) -> None:
     assert states == ["retired"]
 
 
+async def test_a_service_s_own_key_is_of_its_algorithm(world: World) -> None:
+    """Rotating names the service alone: a key of another algorithm would never sign for it."""
+    service = {"name": "own.test", "algorithm": "RS256", "own_key": True}
+    await world.api("POST", "/services", service, expect=201)
+    made = await world.api("POST", "/keys/rotate", {"service": "own.test"}, expect=201)
+    assert (made["algorithm"], made["service"]) == ("RS256", "own.test")
+    assert await _kid(world, "own.test") == made["id"]
+
+
 async def test_registries_that_know_keys_by_name_are_told_first(
     world: World, client: httpx.AsyncClient, deps: Deps
 ) -> None:

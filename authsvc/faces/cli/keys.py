@@ -45,7 +45,9 @@ def jwks(
 
 @keys.command("rotate")
 def rotate(
-    algorithm: Annotated[Algorithm, typer.Option(help="Of which algorithm.")] = Algorithm.ES256,
+    algorithm: Annotated[
+        Algorithm | None, typer.Option(help="Of which algorithm; default: the service's, or ES256.")
+    ] = None,
     service: Annotated[
         str, typer.Option(help="The service whose own key it is; default: the shared one.")
     ] = "",
