@@ -17,6 +17,8 @@ SKEW = timedelta(seconds=60)
 """How far a registry's clock may be from ours."""
 SLOWEST = 1024 * 1024
 """Bytes a second: a registry reports when a transfer is over, and looked at the token when it began."""
+LONGEST = timedelta(days=1)
+"""How long a transfer takes at most, whatever size is reported: else one that is made up would let any old token cover it."""
 
 
 class Action(StrEnum):
@@ -137,7 +139,7 @@ def _operation(entry: Mapping[str, Json]) -> Operation:
         subject=str(reported["actor"]),
         needs=tuple(_needs(reported)),
         time=from_microseconds(time),
-        transfer=timedelta(seconds=size // SLOWEST),
+        transfer=min(timedelta(seconds=size // SLOWEST), LONGEST),
     )
 
 

@@ -75,7 +75,9 @@ async def _judge(connection: Connection, new: Sequence[NewOperation], now: datet
         operation = _read(each)
         if operation is not None:
             since[each.seq] = operation.time
-            same[operation.service, operation.subject, operation.needs].append((each.seq, operation))
+            # Of one hour: what lies between two that are far apart, perhaps all of the log, is not looked through.
+            hour = operation.time.replace(minute=0, second=0, microsecond=0)
+            same[operation.service, operation.subject, operation.needs, hour].append((each.seq, operation))
     covered: set[int] = set()
     places: dict[datetime, int] = {}
     for operations in same.values():

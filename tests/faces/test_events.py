@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from authsvc.faces.admin.events import MAX_BODY, MAX_EVENTS, MEDIA_TYPES, read_envelope
+from authsvc.faces.admin.strict_route import UnreadableError
 from tests.clock import Clock
 from tests.world import SERVICE, World
 
@@ -249,6 +250,22 @@ async def test_envelopes_are_bounded(world: World, secret: str) -> None:
     assert more.status_code == 422
     long = await send(world.client, secret, notification("y", unknown="x" * MAX_BODY))
     assert long.status_code == 413
+
+
+@pytest.mark.parametrize("value", ["[]", '""', "0", '{"a":1}', '"\\""'])
+async def test_a_million_values_are_refused(world: World, secret: str, value: str) -> None:
+    """A body of more values than its events can have is 413 before anything is made of them, and so is one without an end."""
+    headers = {"authorization": f"Bearer {secret}", "content-type": V1}
+    for end in ("]}]}", ""):
+        body = '{"events": [{"action": "other", "x": [' + ",".join([value] * 300_000) + end
+        answer = await world.client.post("/api/v1/events", content=body, headers=headers)
+        assert answer.status_code == 413, answer.text
+
+
+def test_what_is_outside_texts_is_counted_once() -> None:
+    """A text of escaped quotes that never ends is looked through once: read again from each quote, it would take hours."""
+    with pytest.raises(UnreadableError, match="no JSON"):
+        read_envelope(b'{"events": ["' + b'\\"' * 2_000_000)
 
 
 async def test_a_million_bytes_of_user_agent_pass(world: World, secret: str) -> None:

@@ -193,6 +193,14 @@ async def test_a_long_transfer_is_given_its_time(town: Town) -> None:
     assert len(await town.findings()) == 1
 
 
+async def test_no_transfer_takes_for_ever(town: Town) -> None:
+    """A size that is made up lets no token cover what was done more than a day after it had ended."""
+    await town.ask("repository:acme/app:pull")
+    town.clock.advance(timedelta(days=1, minutes=10))
+    await town.report("pull", "acme/app", size=2**53 - 1)
+    assert len(await town.findings()) == 1
+
+
 async def test_the_one_token_is_found_among_many(town: Town) -> None:
     """Coverage is looked for beyond the first page of an actor's tokens, and each operation is judged by itself."""
     await town.ask("repository:acme/app:pull,push")

@@ -4,6 +4,7 @@ Whoever sends anything but 2xx or 3xx is sent the same again for ever, and nothi
 say in (a user agent of a megabyte, a tag, a time) is cut or left out; only what no registry sends is refused.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from authsvc.operations.report_operations import demand_to_report, report_operat
 PATH = "/events"
 MAX_BODY = 8 * 1024 * 1024
 """A request's head may have a megabyte at a registry, and each of its bytes six in JSON: what is refused blocks its queue."""
+MAX_STRUCTURE = 256 * 1024
+"""Bytes of a body outside its texts: clients have a say in few and long texts, and millions of values hold up everybody."""
 MAX_EVENTS = 256
 """Events of one envelope; Distribution sends one, and they are logged under one holding of the log's lock."""
 MAX_FAULTS = 20
@@ -33,6 +36,9 @@ MEDIA_TYPES = (
     "application/vnd.docker.distribution.events.v2+json",
     "application/json",
 )
+
+# Possessive, and the last text need not end: so it looks at each byte once, whatever is sent.
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 router = APIRouter(tags=["events"], route_class=StrictRoute)
 
@@ -204,8 +210,10 @@ async def report_events(
 def read_envelope(body: bytes) -> tuple[list[Reported], int]:
     """Return the operations of an envelope, and how many of its events are none of the four.
 
-    Raises RequestValidationError for what no registry sends.
+    Raises RequestValidationError for what no registry sends, UnreadableError for what is no JSON or too much of it.
     """
+    if len(body) > MAX_STRUCTURE and len(_TEXT.sub(b"", body)) > MAX_STRUCTURE:
+        raise UnreadableError(413, "the body holds more values than an envelope of so many events has")
     try:
         envelope = Envelope.model_validate(from_json(body, allow_inf_nan=False))
     except ValidationError as error:

@@ -23,7 +23,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class UnreadableError(HTTPException):
-    """A request whose form is wrong, whatever it says: 400 or 415, with where and what."""
+    """A request whose form is wrong, whatever it says: 400, 413 or 415, with where and what."""
 
     def __init__(self, status: int, detail: str, faults: Sequence[Fault] = ()) -> None:
         super().__init__(status, detail)
