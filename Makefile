@@ -17,7 +17,7 @@ run: .venv/installed ## Start the service on a Postgres of its own; data in ./da
 	$(BIN)/authsvc serve
 
 test: .venv/installed ## Run every test, on real Postgres, registry and clients
-	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed ## Run the linters, the type checker and the architecture's contracts
 	$(BIN)/ruff format --check .

@@ -3,16 +3,15 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.interop.programs import environment, free_port, require
+from tests.memory_folder import memory_folder
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400.0
@@ -22,9 +21,8 @@ PATIENCE = 400.0
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty folder with a short path, as Unix sockets need one."""
-    made = Path(tempfile.mkdtemp(prefix="authsvc-walk-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with memory_folder("walk") as made:
+        yield made
 
 
 @pytest.mark.timeout(PATIENCE + 20)
