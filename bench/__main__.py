@@ -5,36 +5,20 @@ share the machine's cores, which the report states.
 """
 
 import argparse
-import json
 import os
-import platform
 import signal
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
-from bench.measure import Bench, Figure, Row
+from bench.measure import Bench, Figure, Row, describe_machine, write_result
 from bench.rows import FULL, LARGE, REALM, large_installation
 from bench.verification import verification
 from bench.world import open_world
 
-RESULTS = Path(__file__).parent / "results"
 VERIFIED, VERIFIED_FULL = 100_000, 1_000_000
 QUIET = 0.7
 """The load average above which somebody else is using the two cores that the servers and the generator need."""
-PACKAGES = ("cryptography", "fastapi", "httptools", "psycopg", "uvicorn", "uvloop")
-
-
-def _machine() -> dict[str, object]:
-    packages = {name: version(name) for name in PACKAGES}
-    return {
-        "cores": os.cpu_count(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "packages": packages,
-    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -55,7 +39,7 @@ def main() -> None:
     arguments = _arguments()
     bench = Bench(arguments.seconds, arguments.pairs, arguments.connections)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
-    started, machine = datetime.now(UTC), _machine()
+    started, machine = datetime.now(UTC), describe_machine()
     print(f"{machine['cores']} cores, load average {os.getloadavg()[0]:.2f}; {bench}", flush=True)
     if os.getloadavg()[0] > QUIET:
         print(
@@ -71,16 +55,13 @@ def main() -> None:
     if arguments.only in verification.__name__:
         rows += verification(VERIFIED_FULL if arguments.full else VERIFIED)
     print(f"\n{'':<52} ratio  min–max    a second (medians) bound goal", *rows, sep="\n")
-    RESULTS.mkdir(exist_ok=True)
     result = {
         "bench": asdict(bench),
         "machine": machine,
         "load_after": os.getloadavg(),
         "rows": [asdict(row) for row in rows],
     }
-    path = RESULTS / f"{started:%Y-%m-%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    print(f"written: {path}")
+    print(f"written: {write_result(started, result)}")
 
 
 if __name__ == "__main__":

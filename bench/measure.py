@@ -1,14 +1,22 @@
 """Measuring two things in alternation, in one run, and what is said of the pair."""
 
 import json
+import os
+import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
 
 from bench.load import Load, Tally
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("cryptography", "fastapi", "httptools", "psycopg", "uvicorn", "uvloop")
 
 Measure = Callable[[], float]
 """Measures once, and returns the figure."""
@@ -136,3 +144,22 @@ def run_module(module: str, *arguments: str, stdin: str = "") -> str:
     """Return what a module of the bench prints, run as a process of its own."""
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, input=stdin, text=True, stdout=subprocess.PIPE, check=True).stdout
+
+
+def describe_machine() -> dict[str, object]:
+    """Return what figures depend on beside the code."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def write_result(started: datetime, result: Mapping[str, object], *, name: str = "") -> Path:
+    """Write a run's results beside those of the others, and return where."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}{started:%Y-%m-%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    return path

@@ -122,6 +122,11 @@ class Service:
             return False
         return True
 
+    def renew(self) -> None:
+        """Have it put new workers in the place of all, one after another."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+
     def kill_parent(self) -> None:
         """Kill the parent and collect it."""
         assert self.process is not None
@@ -149,6 +154,7 @@ class Client:
     """A minimal HTTP/1.1 client on one kept connection, which it opens again whenever it is lost."""
 
     port: int
+    source: str | None = None
     _streams: "tuple[asyncio.StreamReader, asyncio.StreamWriter] | None" = None
 
     async def ask(
@@ -166,11 +172,13 @@ class Client:
         self, method: str, path: str, authorization: str, body: dict[str, Any] | None
     ) -> tuple[int, Any]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
+            local = None if self.source is None else (self.source, 0)
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port, local_addr=local)
         reader, writer = self._streams
         content = b"" if body is None else json.dumps(body).encode()
+        credentials = f"authorization: {authorization}\r\n" if authorization else ""
         writer.write(
-            f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {authorization}\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: localhost\r\n{credentials}"
             f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n".encode()
             + content
         )
@@ -180,6 +188,11 @@ class Client:
         if "connection: close" in head:
             self.close()
         return int(head[0].split()[1]), json.loads(answer) if answer else None
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether there is a connection that was used before, which the other side may have closed meanwhile."""
+        return self._streams is not None
 
     def close(self) -> None:
         """Drop the connection."""
