@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help run test check bench profile campaign openapi lock clean
+.PHONY: help run test check bench profile soak campaign openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -30,6 +30,9 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 
 profile: .venv/installed ## Measure what each step of a token request costs
 	$(BIN)/python -m bench.profile
+
+soak: .venv/installed ## Half an hour of load, kills and changes: flat memory, right answers, a whole log
+	$(BIN)/python -m bench.soak --minutes 30
 
 campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \

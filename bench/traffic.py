@@ -19,6 +19,8 @@ LATE = 1.0
 """Seconds a client may be behind its schedule before it gives up what it has missed."""
 KEPT = 20_000
 """Tokens of which the log is asked in the end."""
+REQUESTS_EACH = 200
+"""On one connection, about; so that workers that are new get theirs."""
 PAUSE = 0.05
 """Seconds a client waits when it was not answered."""
 
@@ -54,6 +56,8 @@ class Traffic:
             due = max(due + clients / self.rate, self.seconds() - LATE)
             if not await self._ask(client, asks):
                 await asyncio.sleep(PAUSE)
+            if random.randrange(REQUESTS_EACH) == 0:
+                client.close()
         client.close()
 
     async def change_policy(self, admin: Admin, rate: float) -> None:
@@ -71,6 +75,7 @@ class Traffic:
                 status, what = LOST, repr(error)
             answer = Error(asked, self.seconds(), "change", status, what)
             self.answers.note(answer, is_right=status == "2xx")
+        admin.client.close()
 
     async def _ask(self, client: Client, asks: Iterator[Ask]) -> bool:
         """Ask once, and say whether there was an answer."""

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 PULL, PUSH, DELETE = "pull", "push", "delete"
 REPOSITORY_ACTIONS = frozenset({PULL, PUSH, DELETE})
@@ -64,6 +65,13 @@ class Role:
         """Say whether the role holds `permission`."""
         held = self.permissions
         return permission in held or Permission(permission.type, "*") in held or EVERYTHING in held
+
+
+@lru_cache(maxsize=1024)
+def read_role(name: str, permissions: tuple[str, ...]) -> Role:
+    """Return a stored role: one object for all bindings in memory that are of it, as these are many."""
+    parsed = (text.partition(":") for text in permissions)
+    return Role(name, frozenset(Permission(type_, action) for type_, _, action in parsed))
 
 
 def _role(name: str, description: str, *permissions: str) -> Role:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 REMEMBERED_FOR = timedelta(minutes=10)
-MAX_REMEMBERED = 100_000
+MAX_REMEMBERED = 50_000
 
 
 class Remembered:
@@ -25,8 +25,8 @@ class Remembered:
         return until is not None
 
     def add(self, fingerprint: bytes, now: datetime) -> None:
-        """Remember from now on; the oldest goes when there are too many."""
+        """Remember from now on; what is over goes, and the oldest when there are too many."""
         self._until.pop(fingerprint, None)
         self._until[fingerprint] = now + REMEMBERED_FOR
-        if len(self._until) > MAX_REMEMBERED:
+        while len(self._until) > MAX_REMEMBERED or next(iter(self._until.values())) <= now:
             self._until.popitem(last=False)

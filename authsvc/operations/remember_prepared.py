@@ -20,6 +20,8 @@ from authsvc.core.service import Service
 from authsvc.operations.decide_scopes import Decision
 
 MAX_PREPARED = 8_192
+MAX_VERDICTS = 12
+"""Actions in a request that is kept, as it takes some 300 bytes for each; nodes ask for a few of one to three repositories."""
 
 
 class RequestKey(NamedTuple):
@@ -91,8 +93,9 @@ class PreparedRequests:
         return prepared
 
     def keep(self, key: RequestKey, prepared: Prepared) -> None:
-        """Keep a request for when it comes again."""
-        if prepared.keep_until is not None:
+        """Keep a request for when it comes again, unless it is large."""
+        verdicts = sum(len(grant.verdicts) for grant in prepared.decision.grants)
+        if prepared.keep_until is not None and verdicts <= MAX_VERDICTS:
             self._kept[key] = prepared
             if len(self._kept) > MAX_PREPARED:
                 self._kept.popitem(last=False)

@@ -49,8 +49,9 @@ class SharedTokens:
         return shared
 
     def add(self, key: SharedKey, token: SharedToken) -> None:
-        """Keep a token for the seconds to come."""
+        """Keep a token for the seconds to come, and no longer those whose seconds are over."""
         self._tokens[key] = token
         self._tokens.move_to_end(key)
-        if len(self._tokens) > MAX_SHARED:
+        over = token.issued_at - SHARED_FOR
+        while len(self._tokens) > MAX_SHARED or next(iter(self._tokens.values())).issued_at <= over:
             self._tokens.popitem(last=False)

@@ -283,7 +283,7 @@ async def test_a_load_across_a_catch_up_is_not_kept(memory: PolicyMemory, reads:
 
 async def test_bounded_size(deps: Deps, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory holds so many answers, and forgets the one that was not asked for longest."""
-    monkeypatch.setattr(memory_module, "MAX_ENTRIES", 10)
+    monkeypatch.setattr(memory_module, "MAX_WEIGHT", 10)
     memory = PolicyMemory(reads)
     await memory.refresh()
     await memory.visibility("first")
@@ -311,6 +311,36 @@ async def test_a_bounded_number_of_changes_is_remembered(
     assert len(memory._changed) == 3
     assert await _is_remembered(reads, lambda: memory.visibility("newer"))
     assert not await _is_remembered(reads, lambda: memory.visibility("old"))
+
+
+async def test_large_answers_weigh_more(
+    deps: Deps, reads: Reads, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may be remembered is counted in bindings: of principals that have many, there are fewer; one asked again counts once."""
+    monkeypatch.setattr(memory_module, "MAX_WEIGHT", 8)
+    subjects = []
+    for name in ("alice", "bob"):
+        await world.add_user(name)
+        for number in range(4):
+            await world.add_project(f"{name}{number}")
+            await world.bind("reader", "user", name, f"{name}{number}")
+    memory = PolicyMemory(reads)
+    await memory.refresh()
+    for name in ("alice", "bob"):
+        user = (await memory.user(name)).value
+        assert user is not None
+        subjects.append(user.principal)
+    alice, bob = subjects
+    for _ in range(2):
+        await memory.principal_policy(alice)
+        assert await _is_remembered(reads, lambda: memory.principal_policy(alice))
+        await memory.principal_policy(bob)
+        assert not await _is_remembered(reads, lambda: memory.principal_policy(alice))
+    for name in ("alice", "bob"):
+        await world.api("PATCH", f"/users/{name}", {"disabled": True}, expect=200)
+        await memory.refresh()
+        await memory.principal_policy(alice)
+    assert (len(memory._known), memory._weight) == (1, 5)
 
 
 async def test_too_far_behind_forgets_everything(

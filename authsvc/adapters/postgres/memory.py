@@ -36,7 +36,8 @@ from authsvc.core.service import Algorithm, Service
 
 _T = TypeVar("_T")
 
-MAX_ENTRIES = 100_000
+MAX_WEIGHT = 100_000
+"""Of everything remembered: an answer weighs 1, and 1 more for each binding and limit in it, some 900 bytes either."""
 MAX_REPLAY = 50_000
 """Entries of the log that a catch-up looks through; when policy is further behind, everything is forgotten instead."""
 MAX_CHANGED = 100_000
@@ -71,6 +72,7 @@ class PolicyMemory:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._known: OrderedDict[_Key, Known[Any]] = OrderedDict()
+        self._weight = 0
         self._loading: dict[_Key, asyncio.Future[Known[Any]]] = {}
         self._revision = -1
         self._changed: OrderedDict[Thing, int] = OrderedDict()
@@ -177,11 +179,17 @@ class PolicyMemory:
     async def _load(self, key: _Key, find: Callable[[Connection], Awaitable[Known[_T]]]) -> Known[_T]:
         known = await finish_within(LOAD_SECONDS, self._read(find))
         if known.depends:
-            self._known[key] = known
-            self._known.move_to_end(key)
-            if len(self._known) > MAX_ENTRIES:
-                self._known.popitem(last=False)
+            self._keep(key, known)
         return known
+
+    def _keep(self, key: _Key, known: Known[Any]) -> None:
+        """Remember an answer, and forget for it what was not asked for the longest."""
+        replaced = self._known.pop(key, None)
+        self._weight += _weigh(known) - (0 if replaced is None else _weigh(replaced))
+        self._known[key] = known
+        while self._weight > MAX_WEIGHT:
+            _, oldest = self._known.popitem(last=False)
+            self._weight -= _weigh(oldest)
 
     def _loaded(self, key: _Key, done: "asyncio.Future[Known[Any]]") -> None:
         if self._loading.get(key) is done:
@@ -192,3 +200,14 @@ class PolicyMemory:
     async def _read(self, find: Callable[[Connection], Awaitable[_T]]) -> _T:
         async with self._reading() as connection:
             return await find(connection)
+
+
+def _weigh(known: Known[Any]) -> int:
+    """Return how much of `MAX_WEIGHT` an answer takes: principals with hundreds of bindings are large."""
+    match known.value:
+        case PrincipalPolicy(bindings=bindings):
+            return 1 + len(bindings)
+        case Credential(limits=limits) if limits is not None:
+            return 1 + len(limits)
+        case _:
+            return 1

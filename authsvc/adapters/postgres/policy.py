@@ -14,7 +14,7 @@ from authsvc.adapters.postgres.log import Connection
 from authsvc.core.credential import Credential, CredentialKind
 from authsvc.core.event import Thing
 from authsvc.core.limits import parse_limit
-from authsvc.core.permission import Permission, Role
+from authsvc.core.permission import read_role
 from authsvc.core.principal import Binding, Principal, PrincipalKind, Visibility
 from authsvc.core.repository import EVERYTHING, Pattern, parse_pattern
 from authsvc.core.service import Algorithm, HeaderProfile, Service
@@ -293,7 +293,7 @@ def read_binding(row: list[Any]) -> Binding:
     id_, role, permissions, project, repositories, _, group, services, cidrs, not_before, expires_at = row
     return Binding(
         id=id_,
-        role=Role(role, frozenset(_permission(text) for text in permissions)),
+        role=read_role(role, tuple(permissions)),
         project=project,
         repositories=tuple(_pattern(text) for text in repositories),
         group=group,
@@ -302,11 +302,6 @@ def read_binding(row: list[Any]) -> Binding:
         not_before=_time(not_before),
         expires_at=_time(expires_at),
     )
-
-
-def _permission(text: str) -> Permission:
-    type_, _, action = text.partition(":")
-    return Permission(type_, action)
 
 
 def _pattern(text: str) -> Pattern:
