@@ -316,7 +316,7 @@ async def test_a_bounded_number_of_changes_is_remembered(
 async def test_large_answers_weigh_more(
     deps: Deps, reads: Reads, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What may be remembered is counted in bindings: of principals that have many, there are fewer; one asked again counts once."""
+    """What may be remembered is counted in bindings: of principals with many there are fewer, and one asked again counts once."""
     monkeypatch.setattr(memory_module, "MAX_WEIGHT", 8)
     subjects = []
     for name in ("alice", "bob"):
