@@ -1,6 +1,5 @@
 """The database: its connections, and the two kinds of transaction that operations own."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -147,6 +146,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error that nobody foresaw is logged with its cause, and parameters are digests and hashes
             connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "authsvc-admin"},
         )
 
@@ -313,18 +313,3 @@ async def connect_alone(url: str) -> AsyncIterator[Connection]:
         ) as connection,
     ):
         yield connection
-
-
-async def wait_until_reachable(url: str, *, seconds: float) -> None:
-    """Return once the database answers; raises UnavailableError when it has not within `seconds`."""
-    end = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=CONNECT_SECONDS)
-        except (psycopg.OperationalError, OSError) as error:
-            if asyncio.get_running_loop().time() > end:
-                raise UnavailableError("the database cannot be reached") from error
-            await asyncio.sleep(0.1)
-        else:
-            await connection.close()
-            return
