@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from pydantic import (
 
 from authsvc.core.errors import StartupError
 from authsvc.core.names import describe_bad_service_name, describe_bad_user_name
+from authsvc.core.password import MAX_PASSWORD, MIN_PASSWORD
 
 PREFIX = "AUTHSVC_"
 MIN_RETENTION_DAYS = 184
@@ -28,9 +29,25 @@ _FILE = "_FILE"
 _SECRETS = ("DATABASE_URL", "OWNER_DATABASE_URL", "BOOTSTRAP_ADMIN_PASSWORD")
 
 
-def _split(value: object) -> object:
+def _split(value: Any) -> Any:
     """Return the parts of a comma-separated text, without white space around them."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _read_networks(value: object) -> object:
+    """Return the address ranges of a comma-separated text; an address alone is one."""
+    try:
+        return [ip_network(part) for part in _split(value)] if isinstance(value, str) else value
+    except ValueError:  # its text quotes the value
+        raise ValueError(
+            "must be address ranges, as 10.0.0.0/8, with no bits set behind their lengths"
+        ) from None
+
+
+def _check_length(value: SecretStr) -> SecretStr:
+    if not MIN_PASSWORD <= len(value) <= MAX_PASSWORD:
+        raise ValueError(f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+    return value
 
 
 def _check_public_url(value: str) -> str:
@@ -89,8 +106,8 @@ class Settings(BaseModel):
         default=["registry.localhost"], min_length=1
     )
     bootstrap_admin_username: Annotated[str, AfterValidator(_check_user)] = "admin"
-    bootstrap_admin_password: SecretStr | None = Field(default=None, min_length=8, max_length=1024)
-    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], BeforeValidator(_split)] = []
+    bootstrap_admin_password: Annotated[SecretStr, AfterValidator(_check_length)] | None = None
+    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], BeforeValidator(_read_networks)] = []
     token_ttl_seconds: int = Field(default=300, ge=60, le=86_400)
     audit_retention_days: int = Field(default=400, ge=MIN_RETENTION_DAYS)
 

@@ -131,6 +131,14 @@ def test_a_fault_names_its_variable_and_never_its_value(name: str, value: str) -
     assert "s3cret" not in text
 
 
+def test_a_list_and_a_secret_are_faulted_in_words() -> None:
+    """What is wrong is one line with the variable's own name, and says what it must be."""
+    assert faults_of(TRUSTED_PROXIES="10.0.0.1/8", BOOTSTRAP_ADMIN_PASSWORD="short") == [
+        "AUTHSVC_BOOTSTRAP_ADMIN_PASSWORD: must have 8 to 1024 characters",
+        "AUTHSVC_TRUSTED_PROXIES: must be address ranges, as 10.0.0.0/8, with no bits set behind their lengths",
+    ]
+
+
 def test_settings_print_without_secrets() -> None:
     """Neither repr nor str of the settings holds a password."""
     settings = read(**GIVEN)

@@ -65,6 +65,8 @@ async def explain(deps: Deps, actor: Actor, question: Question) -> list[Explaine
             await (find_service(driver, question.service) if question.service else find_only_service(driver))
         ).value
         if service is None:
+            if not question.service:
+                raise UnknownServiceError("name a service: there is not one only")
             raise UnknownServiceError(f"there is no service {question.service!r}")
         circumstances = Circumstances(service.name, question.address, question.at or deps.now())
         principal = await _find_principal(read, question.account)

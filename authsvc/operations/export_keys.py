@@ -44,7 +44,7 @@ async def _service(deps: Deps, name: str) -> Service | None:
     await deps.memory.refresh()
     known = await deps.memory.service(name)
     if known.value is None and name:
-        raise UnknownServiceError("name a registered service: ?service=NAME")
+        raise UnknownServiceError(f"there is no service {name!r}: name one that is registered")
     return known.value
 
 

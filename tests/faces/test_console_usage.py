@@ -61,6 +61,10 @@ def test_json_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
         ("service change s --token-ttl-seconds 1", "--token-ttl-seconds"),
         ("user list --limit 0", "--limit"),
         ("user list -o yaml", "--output"),
+        ("audit query --kind nonsense", "--kind"),
+        ("audit query --since yesterday", "--since"),
+        ("audit export --outcome good", "--outcome"),
+        ("audit verify --dsn nonsense", "--dsn"),
     ],
 )
 def test_usage_errors(command: str, told: str) -> None:

@@ -115,8 +115,8 @@ def test_verification_without_a_database(service: Service) -> None:
 
 
 def test_wrong_questions(service: Service) -> None:
-    """A question that cannot be asked is told in one line."""
-    _is_one_line(service.command("audit", "query", "--jti", "nonsense").failed(code=1, saying="--jti"))
+    """A question that cannot be asked is a usage error, told by its option."""
+    service.command("audit", "query", "--jti", "nonsense").failed(code=2, saying="--jti")
 
 
 def _jti_of(token: str) -> str:

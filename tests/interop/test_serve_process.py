@@ -1,5 +1,6 @@
 """The life of `authsvc serve` and of all it starts, seen from outside."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -75,6 +76,25 @@ def test_a_lost_password(service: Service) -> None:
     ).succeeded()
     assert told.out == "authsvc: lost has a new password\n"
     service.api("GET", "/me", expect=200, by=("lost", "another-password"))
+
+
+def test_commands_answer_in_json(service: Service) -> None:
+    """`-o json` on commands that set up and repair prints one object with what a script needs."""
+    service.add_user("machine")
+
+    def ask(*command: str) -> dict[str, object]:
+        answer: dict[str, object] = json.loads(service.command(*command, "-o", "json").succeeded().out)
+        return answer
+
+    reset = ask("admin", "reset-password", "machine")
+    assert reset.keys() == {"name", "password"}
+    service.api("GET", "/me", expect=200, by=("machine", str(reset["password"])))
+    assert str(ask("db", "url", "--role", "auditor")["url"]).startswith("postgresql://authsvc_auditor:")
+    assert ask("config", "check") == {"result": "good"}
+    assert ask("migrate") == {"result": "migrated"}
+    again = ask("bootstrap")
+    assert again["password"] is None
+    assert again["services"]
 
 
 def test_resetting_the_password_of_nobody(service: Service) -> None:

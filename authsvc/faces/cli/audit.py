@@ -51,6 +51,8 @@ def verify(
     """Prove the log: hashes, signatures, columns, decisions. Exits with 0 proved, 1 tampered, 2 usage, 3 incomplete."""
     if (proof is None) != (entry is None) or sum(map(bool, (dsn, archive, proof))) > 1:
         _refuse("give --proof together with --entry, or neither; and one thing to verify")
+    if dsn and not dsn.startswith(("postgresql://", "postgres://")):
+        _refuse("--dsn: must be a postgresql:// URI")
     try:
         trust = _trust(vkey, vkey_file)
         notes = [path.read_text(encoding="utf-8") for path in checkpoint or []]

@@ -40,6 +40,14 @@ def say(text: str) -> None:
     typer.echo(f"authsvc: {text}")
 
 
+def report(text: str, thing: Mapping[str, object], form: Form) -> None:
+    """Tell what was done: a person in words, a machine as one JSON object."""
+    if form is Form.JSON:
+        show_one(thing, form)
+    else:
+        say(text)
+
+
 def show(
     rows: Sequence[Mapping[str, object]], form: Form, columns: Sequence[str] = (), *, empty: str = "nothing"
 ) -> None:

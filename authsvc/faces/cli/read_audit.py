@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from authsvc.core.errors import InvalidInputError
 from authsvc.core.search import PARAMETERS, Filter, parse_filter
 from authsvc.faces.cli.console import run
 from authsvc.faces.cli.output import Form, FormOption, show
@@ -13,10 +14,12 @@ from authsvc.operations.query_audit import Found, Search, query_audit
 
 
 class Order(StrEnum):
-    """Which end of the log comes first."""
+    """Which end of the log comes first, in the words of logs or of databases."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
+    DESC = "desc"
+    ASC = "asc"
 
 
 Actor = Annotated[str | None, typer.Option(help="Who: alice, acme+ci.")]
@@ -49,7 +52,7 @@ def query(
 ) -> None:
     """Show events, newest first; the question is logged too."""
     wanted = read_filter(locals())
-    search = Search(wanted, cursor, limit, newest_first=order is Order.NEWEST)
+    search = Search(wanted, cursor, limit, newest_first=order in (Order.NEWEST, Order.DESC))
     page = run(lambda deps, actor: query_audit(deps, actor, search))
     if output is Form.JSON:
         show([item.describe() for item in page.items], output)
@@ -60,12 +63,19 @@ def query(
 
 
 def read_filter(options: Mapping[str, object]) -> Filter:
-    """Return what a command's options look for; a time without an offset, or a day, is in UTC."""
+    """Return what a command's options look for; a time without an offset, or a day, is in UTC.
+
+    Raises UsageError with every fault.
+    """
     given = {name: str(options[name]) for name in PARAMETERS if options[name] is not None}
     for name in ("since", "until"):
         if name in given:
             given[name] = _in_utc(given[name])
-    return parse_filter(given, prefix="--")
+    try:
+        return parse_filter(given, prefix="--")
+    except InvalidInputError as error:
+        faults = "; ".join(f"{fault.where}: {fault.what}" for fault in error.faults)
+        raise typer.BadParameter(faults) from None
 
 
 def _in_utc(text: str) -> str:

@@ -12,10 +12,11 @@ from authsvc.core.canonical import Json
 from authsvc.core.errors import StartupError
 from authsvc.faces.cli.console import at_console, run
 from authsvc.faces.cli.options import StdinOption, read_password
-from authsvc.faces.cli.output import Form, FormOption, say, show
+from authsvc.faces.cli.output import Form, FormOption, report, say, show, show_one
 from authsvc.faces.cli.server import first_start
 from authsvc.operations.administer_users import reset_password
 from authsvc.operations.advise import State
+from authsvc.operations.bootstrap import Bootstrapped
 from authsvc.operations.bootstrap import bootstrap as bootstrap_operation
 from authsvc.operations.diagnose import diagnose
 from authsvc.operations.revoke_credentials import revoke_credentials_offline
@@ -35,25 +36,28 @@ class Role(StrEnum):
     SUPERUSER = "superuser"
 
 
-def migrate() -> None:
+def migrate(output: FormOption = Form.TABLE) -> None:
     """Bring the database to this version's schema. It runs as AUTHSVC_OWNER_DATABASE_URL; the embedded one must be running."""
     upgrade(owner_url(read_settings()))
-    say("the database is migrated")
+    report("the database is migrated", {"result": "migrated"}, output)
 
 
-def bootstrap() -> None:
+def bootstrap(output: FormOption = Form.TABLE) -> None:
     """Create what a first start needs. That is roles, an administrator, services and keys, as far as they are missing."""
     settings = read_settings()
 
-    async def prepare() -> None:
+    async def prepare() -> Bootstrapped:
         async with open_deps(settings, create_keys=True) as deps:
-            made = await bootstrap_operation(deps, first_start(settings))
-        if made.new_password is not None:
-            name = settings.bootstrap_admin_username
-            say(f"first administrator: {name}, password: {made.new_password}")
-        say(f"services: {', '.join(service.name for service in made.services)}")
+            return await bootstrap_operation(deps, first_start(settings))
 
-    asyncio.run(prepare())
+    made = asyncio.run(prepare())
+    name, services = settings.bootstrap_admin_username, [service.name for service in made.services]
+    if output is Form.JSON:
+        show_one({"name": name, "password": made.new_password, "services": services}, output)
+        return
+    if made.new_password is not None:
+        say(f"first administrator: {name}, password: {made.new_password}")
+    say(f"services: {', '.join(services)}")
 
 
 @admin.command("reset-password")
@@ -61,11 +65,13 @@ def reset(
     username: Annotated[str, typer.Argument(help="Whose password is lost.")],
     *,
     stdin: StdinOption = False,
+    output: FormOption = Form.TABLE,
 ) -> None:
     """Give a user a new password, and enable the account. The service must be running when its Postgres is embedded."""
     password = read_password(stdin=True, otherwise="") if stdin else new_secret()[:20]
     run(lambda deps, actor: reset_password(deps, actor, username, password))
-    say(f"{username} has a new password" + ("" if stdin else f": {password}"))
+    told = f"{username} has a new password" + ("" if stdin else f": {password}")
+    report(told, {"name": username, "password": None if stdin else password}, output)
 
 
 @admin.command("revoke-credentials")
@@ -86,10 +92,10 @@ def revoke(
 
 
 @config.command("check")
-def check() -> None:
+def check(output: FormOption = Form.TABLE) -> None:
     """Read the settings, and tell all that is wrong with them."""
     check_tls(read_settings())
-    say("the settings are good")
+    report("the settings are good", {"result": "good"}, output)
 
 
 @config.command("print")
@@ -100,12 +106,18 @@ def print_settings(output: FormOption = Form.TABLE) -> None:
 
 
 @db.command("url")
-def url(role: Annotated[Role, typer.Option(help="Whose URL.")] = Role.APP) -> None:
+def url(
+    role: Annotated[Role, typer.Option(help="Whose URL.")] = Role.APP, output: FormOption = Form.TABLE
+) -> None:
     """Print the embedded server's address for psql. It holds the role's password."""
     settings = read_settings()
     if not settings.is_embedded:
         raise StartupError("AUTHSVC_DATABASE_URL is set: there is no embedded server; use your own URLs")
-    typer.echo(embedded_url(settings, role))
+    address = embedded_url(settings, role)
+    if output is Form.JSON:
+        show_one({"role": role, "url": address}, output)
+    else:
+        typer.echo(address)
 
 
 def _setting(settings: Settings, name: str) -> dict[str, Json]:
