@@ -63,12 +63,20 @@ AGENTS = (
 REFUSED_EVERY = 50
 DAYS = 28
 RUNNERS = 4
-"""Machines that a robot asks from."""
+"""Machines that a robot asks from, each as often."""
+IMAGES = (12, 6, 4, 3)
+"""How often a robot asks for each of its repositories: by Zipf's law."""
+ASKING_TOO_MUCH = 20
+"""Of so many robots that may pull, one asks to push as well, and is refused that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the log holds: `events` in all, decisions by `principals` robots that are chosen by Zipf's law, `batch` a commit."""
+    """What the log holds: `events` in all, decisions by `principals` robots that are chosen by Zipf's law, `batch` a commit.
+
+    A robot asks as a deployment does, over and over: for what its role lets it do, from one of its few machines, mostly for the
+    same image. So three of four decisions are like an earlier one but for their times; the rest are of rare robots.
+    """
 
     events: int
     seed: int = 1
@@ -85,6 +93,7 @@ class _Robot:
     project: str
     credential: str
     binding: Binding
+    actions: tuple[str, ...]
     address: int
     agent: str
     decisions: dict[Scope, Decision] = field(default_factory=dict)
@@ -179,7 +188,9 @@ class _World:
         yield self._event(Kind.BINDING_CREATED, binding)
         yield self._event(Kind.CREDENTIAL_CREATED, secret)
         address, agent = 0x0A000000 + self.pick.randrange(2**20), self.pick.choice(AGENTS)
-        return _Robot(principal, project, secret.id, Binding(binding.id, role, project), address, agent)
+        pushes = role is DEVELOPER or self.pick.randrange(ASKING_TOO_MUCH) == 0
+        bound, actions = Binding(binding.id, role, project), ("pull", "push") if pushes else ("pull",)
+        return _Robot(principal, project, secret.id, bound, actions, address, agent)
 
     def _by(self, robot: _Robot) -> Requester:
         return Requester(
@@ -196,8 +207,8 @@ class _World:
 
     def _issue(self, robot: _Robot) -> TokenIssued:
         now = self._tick()
-        name = f"{robot.project}/app-{self.pick.randrange(4)}"
-        scope = Scope("repository", name, self.pick.choice((("pull",), ("pull", "push"))))
+        (app,) = self.pick.choices(range(len(IMAGES)), weights=IMAGES)
+        scope = Scope("repository", f"{robot.project}/app-{app}", robot.actions)
         decision = robot.decisions.get(scope)
         if decision is None:
             snapshot = Snapshot(

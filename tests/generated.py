@@ -1,9 +1,11 @@
 """A small log as the service would have written it, in memory and in a test's database."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
@@ -12,6 +14,7 @@ from authsvc.adapters.keys.folder import KeyFolder
 from authsvc.adapters.postgres.log import Batch, Epoch, open_epoch
 from authsvc.config import Settings
 from authsvc.core.entry_reader import EntryReader
+from authsvc.core.event import microseconds
 from authsvc.core.note import VerifierKey
 from authsvc.core.replay_decision import Replay
 from authsvc.core.verified import Verified
@@ -23,6 +26,15 @@ from bench.generate_log import Shape, compose_batches, generate_events, write_ba
 SMALL = Shape(600, principals=12, projects=4, batch=16, policy_every=60)
 
 
+class Row(NamedTuple):
+    """A row of the log as the verifier takes it, with names."""
+
+    seq: int
+    entry: bytes
+    time: int | None
+    columns: tuple[object, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Generated:
     """A log, and what verifies it."""
@@ -31,10 +43,10 @@ class Generated:
     trust: Trust
     batches: list[Batch]
 
-    def log_rows(self) -> list[LogRow]:
+    def log_rows(self) -> list[Row]:
         """Return its rows."""
         return [
-            LogRow(seq, line.entry, tuple(line.index))
+            Row(seq, line.entry, microseconds(line.index.time), tuple(line.index[1:]))
             for batch in self.batches
             for seq, line in enumerate(batch.lines, start=batch.prev)
         ]
@@ -56,7 +68,7 @@ class Generated:
         ]
 
     def verify(
-        self, batches: list[BatchRow], rows: list[LogRow], known: dict[int, list[bytes]] | None = None
+        self, batches: list[BatchRow], rows: Sequence[LogRow], known: dict[int, list[bytes]] | None = None
     ) -> Verified:
         """Verify rows as if they were its own; raises TamperedError."""
         key = VerifierKey(self.epoch.origin, self.trust.public)

@@ -1,6 +1,6 @@
 """Canonical JSON at the speed of verification: it accepts what `core.canonical` accepts; a test holds the two together."""
 
-import json
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -9,11 +9,9 @@ from authsvc.core import canonical
 from authsvc.core.canonical import MAX_DEPTH, Json
 
 
-def _refuse(_: str) -> Json:
-    raise ValueError
-
-
-_parse = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse).decode
+# INVARIANT: every number with a fraction or an exponent is found, as in canonical JSON one of these characters stands before each
+# number. What only looks so, inside a text, costs time and no more.
+_FLOAT = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
 _STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
@@ -24,9 +22,9 @@ def decode(data: bytes) -> Mapping[str, Json]:
     """
     if data.isascii() and data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
         try:
-            value = _parse(data.decode("ascii"))
-            if type(value) is dict and orjson.dumps(value, option=_STRICT) == data:
+            value = orjson.loads(data)
+            if type(value) is dict and orjson.dumps(value, option=_STRICT) == data and not _FLOAT.search(data):
                 return value
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             pass
     return canonical.decode(data)

@@ -270,7 +270,7 @@ def index_grants(grants: Json) -> GrantIndex:
         if grant["type"] == "repository" and _INDEXED_NAME.fullmatch(name) is not None:
             repositories[name] = None
         granted = grant.get("granted", {})
-        if not isinstance(granted, Mapping):
+        if not isinstance(granted, dict):
             raise TypeError
         actions.update(granted)
     return GrantIndex(_projects_of(repositories), tuple(repositories), tuple(sorted(actions)))
@@ -309,7 +309,7 @@ def _index(entry: Mapping[str, Json], grants: GrantIndex) -> IndexRow:
 
 
 def _objects(value: Json) -> list[Mapping[str, Json]]:
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+    if not isinstance(value, list) or not all([isinstance(item, dict) for item in value]):  # noqa: C419 - as fast
         raise TypeError
     return value
 

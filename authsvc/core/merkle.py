@@ -13,6 +13,11 @@ class FrontierError(Exception):
     """A frontier or a leaf hash has not the shape its size demands: what was stored or read is damaged."""
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """Hash entries into leaves, as `leaf_hash` does one."""
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
+
+
 def leaf_hash(entry: bytes) -> bytes:
     """Hash an entry into a leaf: SHA-256 of 0x00 and the entry, 32 bytes."""
     return sha256(b"\x00" + entry).digest()
@@ -55,20 +60,22 @@ class Frontier:
         """The RFC 6962 tree hash of all leaves so far, 32 bytes; computed anew at each reading."""
         return fold(self.hashes)
 
-    def append(self, leaf_hashes: Iterable[bytes]) -> "Frontier":
-        """Grow by leaves, in order, at about one hash each; raises FrontierError when one is not 32 bytes."""
-        size, hashes = self.size, list(self.hashes)
-        for leaf in leaf_hashes:
-            if len(leaf) != HASH_BYTES:
-                raise FrontierError("a leaf hash is not 32 bytes long")
-            subtree_root, carry = leaf, size
-            while carry & 1:
-                # node_hash, spelled out: this loop runs while every writer waits for the log's lock.
-                subtree_root = sha256(b"\x01" + hashes.pop() + subtree_root).digest()
-                carry >>= 1
-            hashes.append(subtree_root)
-            size += 1
-        return Frontier(size=size, hashes=tuple(hashes))
+    def append(self, leaves: Iterable[bytes]) -> "Frontier":
+        """Grow by leaf hashes, in order, level by level, at about one hash each; raises FrontierError when one is not 32 bytes."""
+        nodes, level, larger, smaller = list(leaves), self.size, list(self.hashes), list[bytes]()
+        size = self.size + len(nodes)
+        if any(len(leaf) != HASH_BYTES for leaf in nodes):
+            raise FrontierError("a leaf hash is not 32 bytes long")
+        while nodes:
+            if level & 1:
+                nodes.insert(0, larger.pop())
+            if len(nodes) & 1:
+                smaller.append(nodes.pop())
+            # node_hash, spelled out: this runs while every writer waits for the log's lock.
+            pairs = zip(nodes[::2], nodes[1::2], strict=True)
+            nodes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            level >>= 1
+        return Frontier(size=size, hashes=(*larger, *reversed(smaller)))
 
     def to_bytes(self) -> bytes:
         """The hashes one after another: 32 bytes for each bit set in `size`, which is stored beside them."""

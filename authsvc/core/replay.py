@@ -165,21 +165,25 @@ class Policy:
 
     def service(self, name: str) -> Service:
         """Return a service by its name; raises KeyError when there is none."""
-        state = self.services[name]
-        return Service(
-            name=name,
-            issuer=text_of(state, "issuer"),
-            algorithm=Algorithm(text_of(state, "algorithm")),
-            header=HeaderProfile(text_of(state, "header")),
-            token_ttl_seconds=integer_of(state, "token_ttl_seconds"),
-            backdate_seconds=integer_of(state, "backdate_seconds"),
-            refresh_tokens=state["refresh_tokens"] is True,
-            anonymous=state["anonymous"] is True,
-            own_key=state["own_key"] is True,
-            isolated=state["isolated"] is True,
-            aliases=texts_of(state, "aliases"),
-            name_prefix=text_of(state, "name_prefix"),
-        )
+        return service_of(self.services[name])
+
+
+def service_of(state: State) -> Service:
+    """Return the service whose state this is; raises KeyError and TypeError."""
+    return Service(
+        name=text_of(state, "name"),
+        issuer=text_of(state, "issuer"),
+        algorithm=Algorithm(text_of(state, "algorithm")),
+        header=HeaderProfile(text_of(state, "header")),
+        token_ttl_seconds=integer_of(state, "token_ttl_seconds"),
+        backdate_seconds=integer_of(state, "backdate_seconds"),
+        refresh_tokens=state["refresh_tokens"] is True,
+        anonymous=state["anonymous"] is True,
+        own_key=state["own_key"] is True,
+        isolated=state["isolated"] is True,
+        aliases=texts_of(state, "aliases"),
+        name_prefix=text_of(state, "name_prefix"),
+    )
 
 
 def _member(state: State) -> tuple[str, str]:

@@ -8,16 +8,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple, Self
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION, Circumstances, Grant, decide, is_within
-from authsvc.core.entry_reader import Entry, Shape
+from authsvc.core.entry_reader import MAX_REMEMBERED, Entry, Shape
 from authsvc.core.event import Kind, MalformedEntryError, from_microseconds, microseconds
 from authsvc.core.issued import describe_grant, outcome_of
 from authsvc.core.limits import parse_limit
-from authsvc.core.principal import Limit, Principal, PrincipalKind, Snapshot
+from authsvc.core.principal import Address, Binding, Limit, Principal, PrincipalKind, Snapshot, Visibility
 from authsvc.core.reason import Reason
-from authsvc.core.replay import Policy
+from authsvc.core.replay import Policy, service_of
 from authsvc.core.repository import parse_repository
 from authsvc.core.scope import Scope
 from authsvc.core.service import MIN_TOKEN_TTL, Service
@@ -27,6 +28,8 @@ PATIENCE = timedelta(seconds=5)
 """How long a request may take from the check of its credential to its decision."""
 
 _SECOND = 1_000_000
+_ALWAYS = 2**63
+_NOTHING: State = {}
 
 
 class NotReplayedError(Exception):
@@ -34,12 +37,85 @@ class NotReplayedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    """What policy says of a request at any time while it stands still; `ends` is when the first thing it rests on lapses."""
+class _Question:
+    """Whom and what an entry is about: the same for all of a shape."""
 
+    principal: Principal
+    service: str
+    projects: tuple[str, ...]
+    credential: str | None
+    key: str
+
+    @classmethod
+    def of(cls, policy: Policy, entry: Mapping[str, Json]) -> Self:
+        """Read an entry; raises what reading it raises, and KeyError for a service that is not there."""
+        service = text_of(entry, "service")
+        prefix = text_of(policy.services[service], "name_prefix")
+        names = [text_of(grant, "name").removeprefix(prefix) for grant in objects_of(entry, "grants")]
+        repositories = [parse_repository(name) for name in names]
+        id_ = object_of(entry, "credential").get("id") if "credential" in entry else None
+        return cls(
+            _principal(entry),
+            service,
+            tuple({r.project: None for r in repositories if r is not None}),
+            None if id_ is None else str(id_),
+            text_of(entry, "key"),
+        )
+
+
+class _Basis(NamedTuple):
+    """All of policy that a decision rests on: where it is equal, the same is decided at the same time.
+
+    INVARIANT: decisions see policy through this alone, as they are remembered by it. A tuple, so that what is the same object is
+    found equal at once. States are never changed in place.
+    """
+
+    service: State
+    enabled: bool
+    bindings: tuple[Binding, ...]
+    visibilities: tuple[Visibility | None, ...]
+    credential: State | None
+    credential_version: Json
+    key: State
+
+    @classmethod
+    def of(cls, policy: Policy, question: _Question) -> Self:
+        """Return what policy says now; raises KeyError where a service or credential is not there."""
+        principal, id_ = question.principal, question.credential
+        return cls(
+            policy.services[question.service],
+            policy.is_enabled(principal),
+            policy.bindings_of(principal),
+            tuple(map(policy.visibility, question.projects)),
+            None if id_ is None else policy.credentials[id_],
+            policy.users.get(principal.id, _NOTHING).get("credential_version"),
+            policy.keys.get(question.key, _NOTHING),
+        )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What was found to be decided on a basis, from `since` until before `until`.
+
+    `revision` is the newest at which the basis was still the same. `ends` is when the first thing that the token rests on lapses.
+    All times are in microseconds.
+    """
+
+    question: _Question
+    basis: _Basis
+    revision: int
     service: Service
-    ends: datetime | None
-    lasting: bool
+    ends: int | None
+    since: int
+    until: int
+
+    def check_times(self, time: int, not_before: Json, expires: Json) -> None:
+        """Check the times of a token that was issued at `time`; raises MalformedEntryError."""
+        ends = time + self.service.token_ttl_seconds * _SECOND
+        if self.ends is not None:
+            ends = max(min(ends, self.ends), time + MIN_TOKEN_TTL * _SECOND)
+        if not_before != time // _SECOND - self.service.backdate_seconds or expires != ends // _SECOND:
+            raise MalformedEntryError("the token's times are not those of its service and of what it rests on")
 
 
 @dataclass(slots=True)
@@ -47,33 +123,55 @@ class Replay:
     """Makes decisions again, one entry after another, with the policy folded from the entries before."""
 
     policy: Policy = field(default_factory=Policy)
-    _answers: dict[Shape | None, _Answer] = field(default_factory=dict)
+    _answers: dict[Shape, _Answer] = field(default_factory=dict)
 
     def take(self, seq: int, entry: Entry) -> bool:
         """Check an entry when it is a decision, fold it when it is policy, and say whether it was a decision.
 
         Raises NotReplayedError.
         """
+        shape = entry.shape
         try:
-            if entry.kind is Kind.TOKEN_ISSUED:
-                _check_claims(entry.fields, self._answer(entry))
-            else:
-                if entry.kind.moves_policy:
-                    self._answers.clear()
+            if shape.kind is not Kind.TOKEN_ISSUED:
                 self.policy.fold([(seq, entry.fields)])
+                return False
+            answer = self._answers.get(shape)
+            if entry.numbers is None:
+                answer, token = self._decide(entry), object_of(entry.fields, "token")
+                answer.check_times(entry.time, token["nbf"], token["exp"])
+                return True
+            revision, expires, not_before = entry.numbers
+            if (
+                answer is None
+                or not revision == self.policy.revision == answer.revision
+                or not answer.since <= entry.time < answer.until
+            ):
+                answer = self._decide(entry)
+            answer.check_times(entry.time, not_before, expires)
         except MalformedEntryError as error:
             raise NotReplayedError(str(error)) from error
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise NotReplayedError("the decision cannot be read") from error
-        return entry.kind is Kind.TOKEN_ISSUED
+        return True
 
-    def _answer(self, entry: Entry) -> _Answer:
-        """Decide the entry again, unless the same policy was just found to decide another of its shape as it says."""
-        answer = self._answers.get(entry.shape)
-        if answer is None or entry.fields["revision"] != self.policy.revision:
-            answer = _check_grants(self.policy, entry.fields)
-            if answer.lasting and entry.shape is not None:
-                self._answers[entry.shape] = answer
+    def _decide(self, entry: Entry) -> _Answer:
+        """Decide the entry again, unless what it rests on is what another of its shape was found to rest on."""
+        shape, numbers, revision = entry.shape, entry.numbers, self.policy.revision
+        answer = self._answers.get(shape)
+        if (
+            answer is not None
+            and numbers is not None
+            and numbers.revision == revision
+            and answer.since <= entry.time < answer.until
+            and answer.basis == _Basis.of(self.policy, answer.question)
+        ):
+            answer.revision = revision
+            return answer
+        answer = _check_grants(self.policy, entry.fields)
+        if numbers is not None:
+            if len(self._answers) >= MAX_REMEMBERED:
+                self._answers.clear()
+            self._answers[shape] = answer
         return answer
 
 
@@ -82,24 +180,38 @@ def decide_again(policy: Policy, entry: Mapping[str, Json]) -> tuple[Grant, ...]
 
     Raises MalformedEntryError when the entry does not rest on this policy, on a known version of the rule, or cannot be read.
     """
+    question, basis = _read(policy, entry)
+    return _decide_by(question, basis, entry)
+
+
+def _read(policy: Policy, entry: Mapping[str, Json]) -> tuple[_Question, _Basis]:
     if entry.get("revision") != policy.revision:
         raise MalformedEntryError(
             f"it was decided under policy revision {entry.get('revision')}, and {policy.revision} was the newest"
         )
+    try:
+        question = _Question.of(policy, entry)
+        return question, _Basis.of(policy, question)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MalformedEntryError("the entry cannot be decided again") from error
+
+
+def _decide_by(question: _Question, basis: _Basis, entry: Mapping[str, Json]) -> tuple[Grant, ...]:
     rule = entry.get("rule")
     if rule not in (1, RULE_VERSION):
         raise MalformedEntryError(f"version {rule!r} of the rule is not known")
     try:
-        service = policy.service(text_of(entry, "service"))
-        scopes = [_scope(grant) for grant in objects_of(entry, "grants")]
-        names = [scope.name.removeprefix(service.name_prefix) for scope in scopes]
-        snapshot = _snapshot(policy, entry, names)
-        address = entry.get("address")
-        circumstances = Circumstances(
-            service.name,
-            None if address is None else ip_address(str(address)),
-            from_microseconds(integer_of(entry, "time")),
+        snapshot = Snapshot(
+            question.principal,
+            basis.bindings,
+            enabled=basis.enabled,
+            projects=dict(zip(question.projects, basis.visibilities, strict=True)),
+            limits=_limits(basis.credential),
         )
+        scopes = [_scope(grant) for grant in objects_of(entry, "grants")]
+        time = from_microseconds(integer_of(entry, "time"))
+        circumstances = Circumstances(question.service, _address(entry), time)
+        service = service_of(basis.service)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedEntryError("the entry cannot be decided again") from error
     grants = decide(snapshot, scopes, service=service, circumstances=circumstances)
@@ -126,19 +238,18 @@ def _in_older_words(grants: tuple[Grant, ...], entry: Mapping[str, Json]) -> tup
 
 
 def _check_grants(policy: Policy, entry: Mapping[str, Json]) -> _Answer:
-    """Check all of an entry that does not depend on its time alone; raises MalformedEntryError, or what reading it raises."""
-    grants = decide_again(policy, entry)
-    service = policy.service(text_of(entry, "service"))
-    principal = _principal(entry)
+    """Check all of an entry but its token's times; raises MalformedEntryError, or what reading it raises."""
+    question, basis = _read(policy, entry)
+    grants, service, principal = _decide_by(question, basis, entry), service_of(basis.service), question.principal
     if [describe_grant(grant, service) for grant in grants] != entry["grants"]:
         raise MalformedEntryError("the rule grants something else")
     if outcome_of(grants) != entry["outcome"]:
         raise MalformedEntryError("the outcome is not that of its grants")
-    if not policy.is_enabled(principal):
+    if not basis.enabled:
         raise MalformedEntryError("a token for who was not there, or disabled")
     if principal.kind is PrincipalKind.ANONYMOUS and not service.anonymous:
         raise MalformedEntryError("an anonymous token of a service that gives none")
-    token, key = object_of(entry, "token"), policy.keys.get(text_of(entry, "key"), {})
+    token, key = object_of(entry, "token"), basis.key
     if (token["iss"], token["sub"]) != (service.issuer, principal.name):
         raise MalformedEntryError("the token's claims are not those of its service and subject")
     if token["aud"] not in (service.name, *service.aliases):
@@ -146,27 +257,45 @@ def _check_grants(policy: Policy, entry: Mapping[str, Json]) -> _Answer:
     label = service.name if service.own_key else ""
     if (key.get("state"), key.get("algorithm"), key.get("label")) != ("active", service.algorithm, label):
         raise MalformedEntryError("the token was signed with a key that was not in use")
-    credential_ends = _check_credential(policy, entry, principal)
+    credential_ends = _check_credential(question, basis, entry)
     ends = [end for end in (credential_ends, *(grant.expires_at for grant in grants)) if end is not None]
-    timeless = not any(bound.not_before or bound.expires_at for bound in policy.bindings_of(principal))
-    return _Answer(service, min(ends, default=None), lasting=timeless and credential_ends is None)
+    since, until = _lasts(basis.bindings, credential_ends, integer_of(entry, "time"))
+    return _Answer(
+        question,
+        basis,
+        policy.revision,
+        service,
+        microseconds(min(ends)) if ends else None,
+        since,
+        until,
+    )
 
 
-def _check_credential(policy: Policy, entry: Mapping[str, Json], principal: Principal) -> datetime | None:
+def _lasts(bindings: Iterable[Binding], credential_ends: datetime | None, time: int) -> tuple[int, int]:
+    """Return from when until before when the same is decided as at `time`: between two moments at which a condition changes."""
+    turns = [turn for bound in bindings for turn in (bound.not_before, bound.expires_at) if turn is not None]
+    if credential_ends is not None:
+        turns.append(credential_ends + PATIENCE)
+    moments = [microseconds(turn) for turn in turns]
+    return (
+        max((moment for moment in moments if moment <= time), default=0),
+        min((moment for moment in moments if moment > time), default=_ALWAYS),
+    )
+
+
+def _check_credential(question: _Question, basis: _Basis, entry: Mapping[str, Json]) -> datetime | None:
     """Return when the credential of a request ends; raises MalformedEntryError when it was not good there and then."""
-    state = _credential(policy, entry)
+    state, principal = basis.credential, question.principal
     if state is None:
         return None
     owner = object_of(state, "owner")
     if (owner["kind"], owner["id"]) != (principal.kind, principal.id):
         raise MalformedEntryError("the credential is somebody else's")
-    cidrs, address = texts_of(state, "cidrs"), entry.get("address")
-    if cidrs and not is_within(
-        None if address is None else ip_address(str(address)), [ip_network(text) for text in cidrs]
-    ):
+    cidrs = texts_of(state, "cidrs")
+    if cidrs and not is_within(_address(entry), [ip_network(text) for text in cidrs]):
         raise MalformedEntryError("the credential was not good at that address")
     version = state["owner_version"]
-    if version is not None and policy.users.get(principal.id, {}).get("credential_version") != version:
+    if version is not None and basis.credential_version != version:
         raise MalformedEntryError("the credential had ended with a change of the password")
     ends = time_of(state, "expires_at")
     if ends is not None and from_microseconds(integer_of(entry, "time")) >= ends + PATIENCE:
@@ -174,42 +303,18 @@ def _check_credential(policy: Policy, entry: Mapping[str, Json], principal: Prin
     return ends
 
 
-def _check_claims(entry: Mapping[str, Json], answer: _Answer) -> None:
-    """Check the times of the token; raises MalformedEntryError."""
-    time, token, service = integer_of(entry, "time"), object_of(entry, "token"), answer.service
-    expires = time + service.token_ttl_seconds * _SECOND
-    if answer.ends is not None:
-        expires = max(min(expires, microseconds(answer.ends)), time + MIN_TOKEN_TTL * _SECOND)
-    if (token["nbf"], token["exp"]) != (time // _SECOND - service.backdate_seconds, expires // _SECOND):
-        raise MalformedEntryError("the token's times are not those of its service and of what it rests on")
-
-
 def _principal(entry: Mapping[str, Json]) -> Principal:
     actor = object_of(entry, "actor")
     return Principal(PrincipalKind(text_of(actor, "kind")), str(actor.get("id", "")), text_of(actor, "name"))
 
 
-def _snapshot(policy: Policy, entry: Mapping[str, Json], names: Iterable[str]) -> Snapshot:
-    principal = _principal(entry)
-    repositories = [parse_repository(name) for name in names]
-    return Snapshot(
-        principal,
-        policy.bindings_of(principal),
-        enabled=policy.is_enabled(principal),
-        projects={r.project: policy.visibility(r.project) for r in repositories if r is not None},
-        limits=_limits(policy, entry),
-    )
+def _address(entry: Mapping[str, Json]) -> Address | None:
+    address = entry.get("address")
+    return None if address is None else ip_address(str(address))
 
 
-def _credential(policy: Policy, entry: Mapping[str, Json]) -> State | None:
-    """Return the machine credential of a request; a password is none."""
-    id_ = object_of(entry, "credential").get("id") if "credential" in entry else None
-    return None if id_ is None else policy.credentials[str(id_)]
-
-
-def _limits(policy: Policy, entry: Mapping[str, Json]) -> tuple[Limit, ...] | None:
+def _limits(credential: State | None) -> tuple[Limit, ...] | None:
     """Return what the credential leaves; a password, and no credential at all, leave everything."""
-    credential = _credential(policy, entry)
     if credential is None or credential["limits"] is None:
         return None
     return tuple(parse_limit(text) for text in texts_of(credential, "limits"))

@@ -1,10 +1,12 @@
 """What verification has found, stretch by stretch, and the judgement over the whole."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import sub
 
 from authsvc.core.canonical import Json
+from authsvc.core.event import from_microseconds
 from authsvc.core.merkle import EMPTY_ROOT
 from authsvc.core.states import integer_of, text_of
 
@@ -67,7 +69,8 @@ class Verified:
     """What was proved: entries up to `size` under this root, in so many signed batches.
 
     `decisions` were made again, `bridged` entries were pruned and are proved by nothing but the signature over their tree.
-    `step_back` is the furthest that an entry's time lies before that of the one in front of it: clocks of several nodes differ.
+    `began` and `ended` are the times of the first and the last entry, and `stepped_back` is the furthest that an entry's time lies
+    before that of the one in front of it, as clocks of several nodes differ; all in microseconds.
     """
 
     size: int = 0
@@ -76,29 +79,45 @@ class Verified:
     entries: int = 0
     decisions: int = 0
     bridged: int = 0
-    first_time: datetime | None = None
-    last_time: datetime | None = None
-    step_back: timedelta = timedelta()
+    began: int | None = None
+    ended: int | None = None
+    stepped_back: int = 0
     missing: list[Missing] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     agreed: set[tuple[int, bytes]] = field(default_factory=set)
 
-    def note_time(self, time: datetime) -> None:
-        """Note an entry and its time."""
-        self.entries += 1
-        if self.last_time is None:
-            self.first_time = time
-        elif time < self.last_time:
-            self.step_back = max(self.step_back, self.last_time - time)
-        self.last_time = time
+    @property
+    def first_time(self) -> datetime | None:
+        """The time of the first entry."""
+        return None if self.began is None else from_microseconds(self.began)
+
+    @property
+    def last_time(self) -> datetime | None:
+        """The time of the last entry."""
+        return None if self.ended is None else from_microseconds(self.ended)
+
+    @property
+    def step_back(self) -> timedelta:
+        """What `stepped_back` says, as a duration."""
+        return timedelta(microseconds=self.stepped_back)
+
+    def note_times(self, times: Sequence[int]) -> None:
+        """Note entries that follow, by their times."""
+        if not times:
+            return
+        self.entries += len(times)
+        if self.began is None or self.ended is None:
+            self.began = self.ended = times[0]
+        self.stepped_back = max(self.stepped_back, self.ended - times[0], *map(sub, times, times[1:]))
+        self.ended = times[-1]
 
     def add(self, after: "Verified") -> None:
         """Take in what was found in the stretch that follows."""
-        if self.last_time is not None and after.first_time is not None:
-            self.step_back = max(self.step_back, self.last_time - after.first_time)
-        self.step_back = max(self.step_back, after.step_back)
-        self.first_time = self.first_time or after.first_time
-        self.last_time = after.last_time or self.last_time
+        if self.ended is not None and after.began is not None:
+            self.stepped_back = max(self.stepped_back, self.ended - after.began)
+        self.stepped_back = max(self.stepped_back, after.stepped_back)
+        self.began = after.began if self.began is None else self.began
+        self.ended = self.ended if after.ended is None else after.ended
         self.size, self.root = after.size, after.root
         self.batches += after.batches
         self.entries += after.entries

@@ -4,13 +4,14 @@ Pure: rows go in, and the first thing that is wrong comes out, with the sequence
 be verified alone, from the place that the batch before it claims: so several processes share the work.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from authsvc.core.entry_reader import Entry, EntryReader
 from authsvc.core.event import IndexRow, Kind, MalformedEntryError
-from authsvc.core.merkle import EMPTY, Frontier, FrontierError, leaf_hash
+from authsvc.core.merkle import EMPTY, Frontier, FrontierError, leaf_hashes
 from authsvc.core.note import Checkpoint, NoteError
 from authsvc.core.replay_decision import NotReplayedError, Replay
 from authsvc.core.verified import Loss, Missing, TamperedError, Verified
@@ -19,12 +20,14 @@ ReadCheckpoint = Callable[[str, int], Checkpoint]
 """Returns the checkpoint of a note that an epoch's key has signed; raises NoteError when it has not."""
 
 
-class LogRow(NamedTuple):
-    """One row of the log as stored; `columns` are the members of an IndexRow, None where only entries are kept."""
+LogRow = tuple[int, bytes, int | None, Hashable]
+"""One row of the log as stored: seq, entry, time in microseconds since 1970, and the other columns in the reader's form.
 
-    seq: int
-    entry: bytes
-    columns: tuple[object, ...] | None
+The columns are None where only entries are kept.
+"""
+
+Read = Sequence[tuple[int, Entry]]
+"""Entries that were read, with their sequence numbers."""
 
 
 class BatchRow(NamedTuple):
@@ -84,36 +87,46 @@ class Verifier:
             check_place(batch, standing.frontier.size)
             standing = self._verify_batch(standing, batch, remaining, found)
             found.batches += 1
-        for extra in remaining:
+        for seq, *_ in remaining:
             raise TamperedError(
-                min(extra.seq, standing.frontier.size), "a row that no signed batch covers, or a doubled one"
+                min(seq, standing.frontier.size), "a row that no signed batch covers, or a doubled one"
             )
         found.size, found.root = standing.frontier.size, standing.frontier.root
         return standing, found
 
-    def read(self, rows: Iterable[LogRow], found: Verified) -> Iterator[tuple[int, Entry, bytes]]:
-        """Yield each row's seq, entry and leaf hash, once its columns say what the entry does. Raises TamperedError."""
-        for row in rows:
+    def read(self, rows: Iterable[LogRow], found: Verified) -> Read:
+        """Return the entries of rows, once their columns say what the entries do. Raises TamperedError."""
+        read, read_entry = list[tuple[int, Entry]](), self.reader.read
+        for seq, data, time, columns in rows:
             try:
-                entry = self.reader.read(row.entry)
-                if row.columns is not None and entry.columns != row.columns:
+                entry = read_entry(data)
+                shape = entry.shape
+                if columns is not None and (columns != shape.stored or time != entry.time):
                     raise TamperedError(
-                        row.seq, f"columns differ from the entry: {_describe(entry.columns, row.columns)}"
+                        seq, f"columns differ from the entry: {self._describe(entry, time, columns)}"
                     )
-                found.note_time(entry.columns.time)
-                if entry.kind in _OF_THE_LOG:
+                if shape.kind in _OF_THE_LOG:
                     _note(entry, found)
             except MalformedEntryError as error:
-                raise TamperedError(row.seq, str(error)) from error
-            yield row.seq, entry, leaf_hash(row.entry)
+                raise TamperedError(seq, str(error)) from error
+            read.append((seq, entry))
+        found.note_times([entry.time for _, entry in read])
+        return read
 
-    def decide_again(self, read: Iterable[tuple[int, Entry, bytes]], found: Verified) -> None:
+    def _describe(self, entry: Entry, time: int | None, columns: Hashable) -> str:
+        split = self.reader.form.split
+        pairs = zip(
+            IndexRow._fields, (entry.time, *split(entry.shape.stored)), (time, *split(columns)), strict=True
+        )
+        return ", ".join(name for name, mine, stored in pairs if mine != stored)
+
+    def decide_again(self, read: Read, found: Verified) -> None:
         """Make the decisions among entries again. Raises TamperedError.
 
         INVARIANT: the entries are known to be those that were signed: of others, the first that is wrong could be one before.
         """
         if self.replay is not None:
-            for seq, entry, _ in read:
+            for seq, entry in read:
                 try:
                     found.decisions += self.replay.take(seq, entry)
                 except NotReplayedError as error:
@@ -123,11 +136,14 @@ class Verifier:
         self, standing: Standing, batch: BatchRow, rows: Iterator[LogRow], found: Verified
     ) -> Standing:
         losses = len(found.losses)
-        read = list(self.read(self._take(rows, batch), found))
+        taken, wrong = self._take(rows, batch)
+        read = self.read(taken, found)
+        if wrong is not None:
+            raise wrong
         if len(read) == batch.entries:
-            moved = [seq for seq, entry, _ in read if entry.kind.moves_policy]
+            moved = [seq for seq, entry in read if entry.shape.moves_policy]
             revision = moved[-1] if moved else standing.revision
-            frontier = self.grow(standing.frontier, [leaf for _, _, leaf in read], found)
+            frontier = self.grow(standing.frontier, leaf_hashes([row[1] for row in taken]), found)
         else:
             # Some were pruned: the signed root remains, and the frontier that folds into it.
             found.bridged += batch.entries - len(read)
@@ -139,18 +155,22 @@ class Verifier:
         self.decide_again(read, found)
         return Standing(frontier, revision, batch.epoch)
 
-    def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> Iterator[LogRow]:
-        """Yield the rows of a batch, in order and with no gap but where entries were pruned."""
+    def _take(
+        self, rows: Iterator[LogRow], batch: BatchRow
+    ) -> tuple[Sequence[LogRow], TamperedError | None]:
+        """Return the rows of a batch up to the first that is not where it belongs, and what is wrong there."""
         gaps = [gap for gap in self.missing if gap.first < batch.size and batch.prev < gap.end]
-        for seq in range(batch.prev, batch.size):
-            if gaps and any(gap.first <= seq < gap.end for gap in gaps):
-                continue
-            row = next(rows, None)
-            if row is None:
-                raise TamperedError(seq, "the entry is missing")
-            if row.seq != seq:
-                raise TamperedError(min(row.seq, seq), "the entry is missing, doubled, or out of order")
-            yield row
+        expected: Sequence[int] = range(batch.prev, batch.size)
+        if gaps:
+            expected = [seq for seq in expected if not any(gap.first <= seq < gap.end for gap in gaps)]
+        taken = list(islice(rows, len(expected)))
+        for at, (seq, row) in enumerate(zip(expected, taken, strict=False)):
+            if row[0] != seq:
+                wrong = "the entry is missing, doubled, or out of order"
+                return taken[:at], TamperedError(min(row[0], seq), wrong)
+        if len(taken) < len(expected):
+            return taken, TamperedError(expected[len(taken)], "the entry is missing")
+        return taken, None
 
     def grow(self, frontier: Frontier, leaves: list[bytes], found: Verified) -> Frontier:
         """Append leaves, and compare the tree with the checkpoints that are known on the way."""
@@ -189,7 +209,7 @@ class Verifier:
             raise TamperedError(batch.prev, "the batch's checkpoint was signed for another tree")
 
 
-_OF_THE_LOG = (Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED)
+_OF_THE_LOG = frozenset({Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED})
 
 
 def check_place(batch: BatchRow, size: int) -> None:
@@ -216,14 +236,10 @@ def _check_epoch(standing: Standing, batch: BatchRow, losses: Sequence[Loss]) ->
 def _note(entry: Entry, found: Verified) -> None:
     """Note what an entry about the log itself says."""
     try:
-        if entry.kind is Kind.AUDIT_PRUNED:
+        if entry.shape.kind is Kind.AUDIT_PRUNED:
             found.missing.append(Missing.read(entry.fields))
         else:
             found.losses.append(Loss.read(entry.fields))
     except (KeyError, TypeError) as error:
         raise MalformedEntryError("what was pruned or lost cannot be read") from error
 
-
-def _describe(index: IndexRow, columns: tuple[object, ...]) -> str:
-    pairs = zip(IndexRow._fields, index, columns, strict=True)
-    return ", ".join(name for name, mine, stored in pairs if mine != stored)

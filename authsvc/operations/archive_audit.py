@@ -112,14 +112,14 @@ def _roots(folder: ArchiveFolder, had: int) -> list[bytes]:
 def _consecutive(rows: Iterator[LogRow], seq: int) -> Iterator[bytes]:
     """Yield the entries of rows; raises ConflictError or TamperedError where they are not consecutive from `seq` on."""
     first = seq
-    for row in rows:
-        if row.seq != seq and seq == first:
+    for at, entry, *_ in rows:
+        if at != seq and seq == first:
             raise ConflictError(
-                f"the log no longer has entry {seq}: give the folder of the archive that has what lies before {row.seq}"
+                f"the log no longer has entry {seq}: give the folder of the archive that has what lies before {at}"
             )
-        if row.seq != seq:
-            raise TamperedError(min(row.seq, seq), "the entry is missing or doubled")
-        yield row.entry
+        if at != seq:
+            raise TamperedError(min(at, seq), "the entry is missing or doubled")
+        yield entry
         seq += 1
 
 

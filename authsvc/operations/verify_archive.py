@@ -7,7 +7,7 @@ from pathlib import Path
 from authsvc.adapters.archive_folder import CHECKPOINT, ArchiveFolder
 from authsvc.adapters.canonical_json import decode
 from authsvc.core.entry_reader import EntryReader
-from authsvc.core.merkle import EMPTY, HASH_BYTES, Frontier
+from authsvc.core.merkle import EMPTY, HASH_BYTES, Frontier, leaf_hashes
 from authsvc.core.note import Checkpoint, NoteError
 from authsvc.core.replay_decision import Replay
 from authsvc.core.tiles import TILE_WIDTH, TileError, TilePlace, decode_bundle, subtree_root, tiles_at
@@ -79,13 +79,13 @@ def _verify_bundle(
     except TileError as error:
         raise TamperedError(first, f"the file {place.bundle_path} is damaged: {error}") from error
     tile = _read_tile(folder, place, first)
-    rows = (LogRow(seq, entry, None) for seq, entry in enumerate(entries, start=first))
-    read = list(verifier.read(rows, found))
-    for at, (seq, _, leaf) in enumerate(read):
+    rows: list[LogRow] = [(seq, entry, None, None) for seq, entry in enumerate(entries, start=first)]
+    read, leaves = verifier.read(rows, found), leaf_hashes(entries)
+    for at, leaf in enumerate(leaves):
         if tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != leaf:
-            raise TamperedError(seq, "the entry is not the one that its tile has the hash of")
+            raise TamperedError(first + at, "the entry is not the one that its tile has the hash of")
     verifier.decide_again(read, found)
-    return [leaf for _, _, leaf in read]
+    return leaves
 
 
 def _read_tile(folder: ArchiveFolder, place: TilePlace, first: int) -> bytes:

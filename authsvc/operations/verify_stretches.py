@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.postgres.audit_rows import AuditRows, LogAddress, open_again
+from authsvc.adapters.postgres.stored_columns import STORED
 from authsvc.core.entry_reader import EntryReader
 from authsvc.core.event import MalformedEntryError
 from authsvc.core.replay_decision import NotReplayedError, Replay
@@ -59,7 +60,7 @@ class Worker:
         """Make a worker that stands at the beginning of the log."""
         replay = Replay() if task.replay else None
         return cls(
-            rows, Verifier(task.read_checkpoint, EntryReader(decode), replay, task.known, task.missing)
+            rows, Verifier(task.read_checkpoint, EntryReader(decode, STORED), replay, task.known, task.missing)
         )
 
     def verify(self, stretch: Stretch) -> Verified:
@@ -75,7 +76,7 @@ class Worker:
         rows, gaps = self.rows.rows(first, end), self.verifier.missing
         if not gaps:
             return rows
-        return (row for row in rows if not any(gap.first <= row.seq < gap.end for gap in gaps))
+        return (row for row in rows if not any(gap.first <= row[0] < gap.end for gap in gaps))
 
     def _catch_up(self, end: int) -> None:
         """Take in the policy of the stretches that others verify."""

@@ -1,7 +1,7 @@
 """The key that signs the log's checkpoints; it signs nothing else, and no token key signs them (DESIGN 6)."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,10 +23,15 @@ class AuditKey:
         return self.private_key.sign(message)
 
 
+@lru_cache(maxsize=64)
+def _public_key(public_bytes: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_bytes)
+
+
 def verify(public_bytes: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` over `message` was made with the key whose 32 raw public bytes are given; never raises."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_bytes).verify(signature, message)
+        _public_key(public_bytes).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -4,24 +4,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address
+from itertools import chain
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.numeric import Int8BinaryLoader
 
+from authsvc.adapters.postgres.stored_columns import MICROSECONDS_TO_2000, STORED_COLUMNS
 from authsvc.core.errors import UnavailableError
 from authsvc.core.verify import BatchRow, LogRow
 
 _ROWS = 5_000
 
-# Arrays and addresses as Postgres writes them: what is not in its one plain form (a NULL inside, a mask, another lower bound) is
-# then told from it.
-_LOG = """
-SELECT seq, entry, time, kind, outcome, actor, projects::text, repositories::text, actions::text, address::text FROM log
-WHERE seq >= {first} AND seq < {end} ORDER BY seq
-"""
+_LOG = f"""
+SELECT seq, entry, time, {STORED_COLUMNS} FROM log WHERE seq >= {{first}} AND seq < {{end}} ORDER BY seq
+"""  # noqa: S608 - what is formatted in is a constant
 _ENTRIES = (
     "SELECT seq, entry FROM log WHERE seq >= {first} AND seq < {end} AND kind NOT IN ({usual}) ORDER BY seq"
 )
@@ -78,7 +76,8 @@ class AuditRows:
 
     def rows(self, first: int, end: int) -> Iterator[LogRow]:
         """Yield the rows from `first` up to before `end`, in order."""
-        return map(_log_row, self._stream("log", sql.SQL(_LOG).format(first=first, end=end)))
+        chunks = self._chunks("log", sql.SQL(_LOG).format(first=first, end=end))
+        return chain.from_iterable(map(_log_rows, chunks))
 
     def unusual(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield the entries of a range but for those of the kinds that are many; all of policy is among them."""
@@ -95,11 +94,14 @@ class AuditRows:
         return low if high is None or low is None or low < 0 else min(low, high)
 
     def _stream(self, name: str, query: sql.SQL | sql.Composed) -> Iterator[Any]:
+        return chain.from_iterable(self._chunks(name, query))
+
+    def _chunks(self, name: str, query: sql.SQL | sql.Composed) -> Iterator[list[Any]]:
         with self.connection.cursor(f"verify_{name}") as cursor:
             cursor.itersize = _ROWS
             cursor.execute(query, binary=True)
             while rows := cursor.fetchmany(_ROWS):
-                yield from rows
+                yield rows
 
 
 @contextmanager
@@ -125,7 +127,8 @@ def open_again(address: LogAddress) -> Iterator[AuditRows]:
 @contextmanager
 def _opened(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     try:
-        with psycopg.connect(dsn, connect_timeout=5) as connection:
+        with psycopg.connect(dsn, connect_timeout=5, client_encoding="utf8") as connection:
+            connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             # Rows are cheap and sorting is not: the plan that follows the primary key.
@@ -139,62 +142,8 @@ def _usual() -> sql.Composable:
     return sql.SQL(", ").join(map(sql.Literal, _USUAL))
 
 
-def _log_row(row: Sequence[Any]) -> LogRow:
-    seq, entry, time, kind, outcome, actor, projects, repositories, actions, address = row
-    columns = (
-        time, kind, outcome, actor, _array(projects), _array(repositories), _array(actions), _address(address)
-    )  # fmt: skip
-    return LogRow(seq, entry, columns)
-
-
-@lru_cache(maxsize=65_536)
-def _array(text: str | None) -> tuple[str, ...] | str | None:
-    """Return what an array holds; its text when it is not in the form that the writer's arrays have."""
-    if text is None:
-        return None
-    if text == "{}":
-        return ()
-    items = tuple(text[1:-1].split(","))
-    plain = text[0] + text[-1] == "{}" and all(_is_plain(item) for item in items)
-    return items if plain else _quoted_array(text)
-
-
-def _is_plain(item: str) -> bool:
-    return (
-        bool(item)
-        and item.upper() != "NULL"
-        and not any(character in '{}"\\ \t\n\r\v\f' for character in item)
-    )
-
-
-def _quoted_array(text: str) -> tuple[str, ...] | str:
-    """Read an array some of whose items are quoted, strictly: one dimension, no NULL."""
-    items: list[str] = []
-    at, end = 1, len(text) - 1
-    while at < end:
-        if text[at] != '"':
-            item, _, _ = text[at:end].partition(",")
-            if not _is_plain(item):
-                return text
-            at += len(item)
-        else:
-            item, at = "", at + 1
-            while at < end and text[at] != '"':
-                at += text[at] == "\\"
-                item += text[at]
-                at += 1
-            at += 1
-        items.append(item)
-        if at < end and text[at] != ",":
-            return text
-        at += 1
-    return tuple(items) if text[0] + text[-1] == "{}" else text
-
-
-@lru_cache(maxsize=65_536)
-def _address(text: str | None) -> str | None:
-    """Return an address without the mask that Postgres adds to it as text; a network keeps its own."""
-    if text is None:
-        return None
-    address = text.removesuffix("/128" if ":" in text else "/32")
-    return address if "/" in address else str(ip_address(address))
+def _log_rows(rows: Sequence[Any]) -> list[LogRow]:
+    return [
+        (seq, entry, None if time is None else time + MICROSECONDS_TO_2000, columns)
+        for seq, entry, time, columns in rows
+    ]
