@@ -8,7 +8,6 @@ import orjson
 from authsvc.core import canonical
 from authsvc.core.canonical import MAX_DEPTH, Json
 
-
 # INVARIANT: every number with a fraction or an exponent is found, as in canonical JSON one of these characters stands before each
 # number. What only looks so, inside a text, costs time and no more.
 _FLOAT = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
@@ -23,7 +22,11 @@ def decode(data: bytes) -> Mapping[str, Json]:
     if data.isascii() and data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
         try:
             value = orjson.loads(data)
-            if type(value) is dict and orjson.dumps(value, option=_STRICT) == data and not _FLOAT.search(data):
+            if (
+                type(value) is dict
+                and orjson.dumps(value, option=_STRICT) == data
+                and not _FLOAT.search(data)
+            ):
                 return value
         except (ValueError, TypeError):
             pass

@@ -61,7 +61,7 @@ class Frontier:
         return fold(self.hashes)
 
     def append(self, leaves: Iterable[bytes]) -> "Frontier":
-        """Grow by leaf hashes, in order, level by level, at about one hash each; raises FrontierError when one is not 32 bytes."""
+        """Grow by leaf hashes, in order, level by level, about one hash each; raises FrontierError when one is not 32 bytes."""
         nodes, level, larger, smaller = list(leaves), self.size, list(self.hashes), list[bytes]()
         size = self.size + len(nodes)
         if any(len(leaf) != HASH_BYTES for leaf in nodes):

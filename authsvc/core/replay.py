@@ -23,10 +23,14 @@ _Place = tuple[str, str]
 
 @dataclass(slots=True)
 class Policy:
-    """All policy after the entry `seq`; `revision` is the newest entry that moved it. Each thing by its id, or by its name."""
+    """All policy after the entry `seq`; `revision` is the newest entry that moved it. Each thing by its id, or by its name.
+
+    `touched` is the newest entry that changed anything here, a credential that was created too.
+    """
 
     seq: int = -1
     revision: int = -1
+    touched: int = -1
     users: dict[str, State] = field(default_factory=dict)
     groups: dict[str, State] = field(default_factory=dict)
     memberships: set[tuple[str, str]] = field(default_factory=set)
@@ -46,6 +50,8 @@ class Policy:
     """The ids of the groups of each user."""
     _parsed: dict[str, Binding] = field(default_factory=dict)
     """Bindings as the rule takes them, by id, until they or their roles change."""
+    _known_services: dict[str, tuple[State, Service]] = field(default_factory=dict)
+    """Services as the rule takes them, by name, each with the state that it was read from."""
 
     def fold(self, entries: Iterable[tuple[int, Mapping[str, Json]]]) -> None:
         """Take in entries with their sequence numbers, in order; raises MalformedEntryError for one that cannot be read."""
@@ -69,6 +75,7 @@ class Policy:
                 self._delete(_noun(kind), _key(_noun(kind), state))
             else:
                 self._put(_noun(kind), state)
+            self.touched = seq
         self.seq = seq
         if kind.moves_policy:
             self.revision = seq
@@ -165,11 +172,14 @@ class Policy:
 
     def service(self, name: str) -> Service:
         """Return a service by its name; raises KeyError when there is none."""
-        return service_of(self.services[name])
+        state = self.services[name]
+        known = self._known_services.get(name)
+        if known is None or known[0] is not state:
+            known = self._known_services[name] = (state, _service(state))
+        return known[1]
 
 
-def service_of(state: State) -> Service:
-    """Return the service whose state this is; raises KeyError and TypeError."""
+def _service(state: State) -> Service:
     return Service(
         name=text_of(state, "name"),
         issuer=text_of(state, "issuer"),

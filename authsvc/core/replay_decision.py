@@ -7,6 +7,7 @@ claims of the token, the key that signed it, how it ended.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Self
 
@@ -18,7 +19,7 @@ from authsvc.core.issued import describe_grant, outcome_of
 from authsvc.core.limits import parse_limit
 from authsvc.core.principal import Address, Binding, Limit, Principal, PrincipalKind, Snapshot, Visibility
 from authsvc.core.reason import Reason
-from authsvc.core.replay import Policy, service_of
+from authsvc.core.replay import Policy
 from authsvc.core.repository import parse_repository
 from authsvc.core.scope import Scope
 from authsvc.core.service import MIN_TOKEN_TTL, Service
@@ -50,7 +51,7 @@ class _Question:
     def of(cls, policy: Policy, entry: Mapping[str, Json]) -> Self:
         """Read an entry; raises what reading it raises, and KeyError for a service that is not there."""
         service = text_of(entry, "service")
-        prefix = text_of(policy.services[service], "name_prefix")
+        prefix = policy.service(service).name_prefix
         names = [text_of(grant, "name").removeprefix(prefix) for grant in objects_of(entry, "grants")]
         repositories = [parse_repository(name) for name in names]
         id_ = object_of(entry, "credential").get("id") if "credential" in entry else None
@@ -70,7 +71,7 @@ class _Basis(NamedTuple):
     found equal at once. States are never changed in place.
     """
 
-    service: State
+    service: Service
     enabled: bool
     bindings: tuple[Binding, ...]
     visibilities: tuple[Visibility | None, ...]
@@ -83,7 +84,7 @@ class _Basis(NamedTuple):
         """Return what policy says now; raises KeyError where a service or credential is not there."""
         principal, id_ = question.principal, question.credential
         return cls(
-            policy.services[question.service],
+            policy.service(question.service),
             policy.is_enabled(principal),
             policy.bindings_of(principal),
             tuple(map(policy.visibility, question.projects)),
@@ -97,25 +98,27 @@ class _Basis(NamedTuple):
 class _Answer:
     """What was found to be decided on a basis, from `since` until before `until`.
 
-    `revision` is the newest at which the basis was still the same. `ends` is when the first thing that the token rests on lapses.
-    All times are in microseconds.
+    `touched` is the newest state of policy in which the basis was the same. `ends` is when the first thing that the token rests
+    on lapses. All times are in microseconds.
     """
 
     question: _Question
     basis: _Basis
-    revision: int
-    service: Service
+    touched: int
     ends: int | None
     since: int
     until: int
 
     def check_times(self, time: int, not_before: Json, expires: Json) -> None:
         """Check the times of a token that was issued at `time`; raises MalformedEntryError."""
-        ends = time + self.service.token_ttl_seconds * _SECOND
+        service = self.basis.service
+        ends = time + service.token_ttl_seconds * _SECOND
         if self.ends is not None:
             ends = max(min(ends, self.ends), time + MIN_TOKEN_TTL * _SECOND)
-        if not_before != time // _SECOND - self.service.backdate_seconds or expires != ends // _SECOND:
-            raise MalformedEntryError("the token's times are not those of its service and of what it rests on")
+        if not_before != time // _SECOND - service.backdate_seconds or expires != ends // _SECOND:
+            raise MalformedEntryError(
+                "the token's times are not those of its service and of what it rests on"
+            )
 
 
 @dataclass(slots=True)
@@ -143,7 +146,8 @@ class Replay:
             revision, expires, not_before = entry.numbers
             if (
                 answer is None
-                or not revision == self.policy.revision == answer.revision
+                or answer.touched != self.policy.touched
+                or revision != self.policy.revision
                 or not answer.since <= entry.time < answer.until
             ):
                 answer = self._decide(entry)
@@ -156,16 +160,16 @@ class Replay:
 
     def _decide(self, entry: Entry) -> _Answer:
         """Decide the entry again, unless what it rests on is what another of its shape was found to rest on."""
-        shape, numbers, revision = entry.shape, entry.numbers, self.policy.revision
+        shape, numbers = entry.shape, entry.numbers
         answer = self._answers.get(shape)
         if (
             answer is not None
             and numbers is not None
-            and numbers.revision == revision
+            and numbers.revision == self.policy.revision
             and answer.since <= entry.time < answer.until
             and answer.basis == _Basis.of(self.policy, answer.question)
         ):
-            answer.revision = revision
+            answer.touched = self.policy.touched
             return answer
         answer = _check_grants(self.policy, entry.fields)
         if numbers is not None:
@@ -211,10 +215,9 @@ def _decide_by(question: _Question, basis: _Basis, entry: Mapping[str, Json]) ->
         scopes = [_scope(grant) for grant in objects_of(entry, "grants")]
         time = from_microseconds(integer_of(entry, "time"))
         circumstances = Circumstances(question.service, _address(entry), time)
-        service = service_of(basis.service)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedEntryError("the entry cannot be decided again") from error
-    grants = decide(snapshot, scopes, service=service, circumstances=circumstances)
+    grants = decide(snapshot, scopes, service=basis.service, circumstances=circumstances)
     return grants if rule == RULE_VERSION else _in_older_words(grants, entry)
 
 
@@ -240,7 +243,7 @@ def _in_older_words(grants: tuple[Grant, ...], entry: Mapping[str, Json]) -> tup
 def _check_grants(policy: Policy, entry: Mapping[str, Json]) -> _Answer:
     """Check all of an entry but its token's times; raises MalformedEntryError, or what reading it raises."""
     question, basis = _read(policy, entry)
-    grants, service, principal = _decide_by(question, basis, entry), service_of(basis.service), question.principal
+    grants, service, principal = _decide_by(question, basis, entry), basis.service, question.principal
     if [describe_grant(grant, service) for grant in grants] != entry["grants"]:
         raise MalformedEntryError("the rule grants something else")
     if outcome_of(grants) != entry["outcome"]:
@@ -263,8 +266,7 @@ def _check_grants(policy: Policy, entry: Mapping[str, Json]) -> _Answer:
     return _Answer(
         question,
         basis,
-        policy.revision,
-        service,
+        policy.touched,
         microseconds(min(ends)) if ends else None,
         since,
         until,
@@ -310,7 +312,10 @@ def _principal(entry: Mapping[str, Json]) -> Principal:
 
 def _address(entry: Mapping[str, Json]) -> Address | None:
     address = entry.get("address")
-    return None if address is None else ip_address(str(address))
+    return None if address is None else _parse_address(str(address))
+
+
+_parse_address = lru_cache(maxsize=MAX_REMEMBERED)(ip_address)
 
 
 def _limits(credential: State | None) -> tuple[Limit, ...] | None:

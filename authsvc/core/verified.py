@@ -69,8 +69,8 @@ class Verified:
     """What was proved: entries up to `size` under this root, in so many signed batches.
 
     `decisions` were made again, `bridged` entries were pruned and are proved by nothing but the signature over their tree.
-    `began` and `ended` are the times of the first and the last entry, and `stepped_back` is the furthest that an entry's time lies
-    before that of the one in front of it, as clocks of several nodes differ; all in microseconds.
+    `began` and `ended` are the times of the first and the last entry, and `stepped_back` is the furthest that an entry's time
+    lies before that of the one in front of it, as clocks of several nodes differ; all in microseconds.
     """
 
     size: int = 0

@@ -155,9 +155,7 @@ class Verifier:
         self.decide_again(read, found)
         return Standing(frontier, revision, batch.epoch)
 
-    def _take(
-        self, rows: Iterator[LogRow], batch: BatchRow
-    ) -> tuple[Sequence[LogRow], TamperedError | None]:
+    def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> tuple[Sequence[LogRow], TamperedError | None]:
         """Return the rows of a batch up to the first that is not where it belongs, and what is wrong there."""
         gaps = [gap for gap in self.missing if gap.first < batch.size and batch.prev < gap.end]
         expected: Sequence[int] = range(batch.prev, batch.size)
@@ -242,4 +240,3 @@ def _note(entry: Entry, found: Verified) -> None:
             found.losses.append(Loss.read(entry.fields))
     except (KeyError, TypeError) as error:
         raise MalformedEntryError("what was pruned or lost cannot be read") from error
-

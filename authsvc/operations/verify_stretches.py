@@ -1,10 +1,11 @@
 """Verifying a database stretch by stretch, in as many processes as there are to spare."""
 
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from authsvc.adapters.canonical_json import decode
@@ -60,7 +61,8 @@ class Worker:
         """Make a worker that stands at the beginning of the log."""
         replay = Replay() if task.replay else None
         return cls(
-            rows, Verifier(task.read_checkpoint, EntryReader(decode, STORED), replay, task.known, task.missing)
+            rows,
+            Verifier(task.read_checkpoint, EntryReader(decode, STORED), replay, task.known, task.missing),
         )
 
     def verify(self, stretch: Stretch) -> Verified:
@@ -114,10 +116,23 @@ def verify_alone(
 ) -> Verified:
     """Verify in this process; raises TamperedError."""
     worker, whole = Worker.of(rows, task), Verified()
-    for stretch in stretches:
-        whole.add(worker.verify(stretch))
-        progress(whole.size)
+    with _uncollected():
+        for stretch in stretches:
+            whole.add(worker.verify(stretch))
+            progress(whole.size)
     return whole
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no cycles among the many things that are remembered: there are none, and looking takes a sixth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def verify_together(
@@ -165,6 +180,7 @@ _process = _Process()
 
 
 def _begin(address: LogAddress, task: Task) -> None:
+    _process.stack.enter_context(_uncollected())
     _process.worker = Worker.of(_process.stack.enter_context(open_again(address)), task)
 
 

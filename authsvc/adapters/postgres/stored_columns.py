@@ -1,7 +1,7 @@
 """The columns of the log as Postgres' binary format has them: compared whole, without being read.
 
-An entry implies its columns; these are written here as Postgres would send them. An array with a NULL inside or another lower bound,
-an address with a mask, and a NULL are then told from the one right form.
+An entry implies its columns; these are written here as Postgres would send them. An array with a NULL inside or another
+lower bound, an address with a mask, and a NULL are then told from the one right form.
 """
 
 from collections.abc import Sequence
