@@ -1,6 +1,7 @@
 """Settings: read once from `AUTHSVC_*`, every secret also from the file that `AUTHSVC_*_FILE` names, all faults told at once."""
 
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -26,6 +27,9 @@ PREFIX = "AUTHSVC_"
 MIN_RETENTION_DAYS = 184
 MAX_SECRET_FILE = 64 * 1024
 _FILE = "_FILE"
+_LINK = re.compile(r"AUTHSVC_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)", re.ASCII)
+"""What Kubernetes puts into every container beside a Service that is called authsvc; its AUTHSVC_PORT is an address."""
+_LINKED_PORT = "tcp://"
 _SECRETS = ("DATABASE_URL", "OWNER_DATABASE_URL", "BOOTSTRAP_ADMIN_PASSWORD")
 
 
@@ -147,7 +151,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
     Raises StartupError with one line for each fault; a value is never quoted, as it may be a secret.
     """
-    variables = dict(os.environ if environment is None else environment)  # noqa: TID251 - the one place that reads it
+    given = os.environ if environment is None else environment  # noqa: TID251 - the one place that reads it
+    variables = {name: value for name, value in given.items() if not _is_link(name, value)}
     faults = [*_unknown(variables), *_read_files(variables)]
     values = {
         name.removeprefix(PREFIX).lower(): value
@@ -163,6 +168,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if not faults:
             return settings
     raise StartupError("\n".join(faults))
+
+
+def _is_link(name: str, value: str) -> bool:
+    return _LINK.fullmatch(name) is not None or (name == f"{PREFIX}PORT" and value.startswith(_LINKED_PORT))
 
 
 def _unknown(variables: Mapping[str, str]) -> list[str]:

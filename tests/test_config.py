@@ -139,6 +139,16 @@ def test_a_list_and_a_secret_are_faulted_in_words() -> None:
     ]
 
 
+def test_what_kubernetes_says_of_a_service_is_no_setting() -> None:
+    """A Service called authsvc puts addresses into every container, AUTHSVC_PORT among them: they are passed over."""
+    links = {
+        "SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "443", "SERVICE_PORT_HTTPS": "443", "PORT": "tcp://10.0.0.1:443",
+        "PORT_443_TCP": "tcp://10.0.0.1:443", "PORT_443_TCP_PROTO": "tcp", "PORT_443_TCP_PORT": "443",
+        "PORT_443_TCP_ADDR": "10.0.0.1",
+    }  # fmt: skip
+    assert read(**links) == read()
+
+
 def test_settings_print_without_secrets() -> None:
     """Neither repr nor str of the settings holds a password."""
     settings = read(**GIVEN)
