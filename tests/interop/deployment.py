@@ -15,6 +15,9 @@ from tests.interop.programs import AUTHSVC, Ended, Program, environment, free_po
 Json = dict[str, Any]
 Account = tuple[str, str]
 
+_PUBLIC = ssl.create_default_context()
+"""Made once, as reading the public authorities costs more than a request."""
+
 
 def password_of(user: str) -> str:
     """Return the password that a test's user has."""
@@ -28,7 +31,7 @@ class Service:
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    trust: ssl.SSLContext | bool = True
+    trust: ssl.SSLContext = _PUBLIC
     first_password: str = field(default="", repr=False)
     _program: Program | None = None
 
@@ -159,7 +162,7 @@ class Registry:
     folder: Path
     auth_block: str
     tls: tuple[Path, Path] | None = None
-    trust: ssl.SSLContext | bool = True
+    trust: ssl.SSLContext = _PUBLIC
     challenges: bool = True
     port: int = field(default_factory=free_port)
     _program: Program | None = None
