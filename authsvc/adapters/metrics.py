@@ -70,6 +70,17 @@ UNTIL_PRUNABLE = Gauge(
     "Days until the log's oldest month may be pruned; negative when it may.",
     multiprocess_mode="livemostrecent",
 )
+CERTIFICATE_ENDS = Gauge(
+    "authsvc_certificate_end_time_seconds",
+    "When the certificate of a signing key in use ends, since 1970; service is empty for a shared key.",
+    ["algorithm", "service"],
+    multiprocess_mode="mostrecent",
+)
+KEYS_DUE = Gauge(
+    "authsvc_signing_keys_due",
+    "Shared signing keys that end soon and are not renewed yet.",
+    multiprocess_mode="mostrecent",
+)
 
 _results: dict[str, int] = {}
 _in_bucket = [0] * (len(_SECONDS) + 1)
@@ -141,6 +152,13 @@ def observe_growth(
     ):  # fmt: skip
         if value is not None:
             gauge.set(value)
+
+
+def observe_certificates(ends: Mapping[tuple[str, str], datetime], *, due: int) -> None:
+    """Note when signing certificates end, by algorithm and registered service, and how many are due to be renewed."""
+    for (algorithm, service), end in ends.items():
+        CERTIFICATE_ENDS.labels(algorithm, service).set(end.timestamp())
+    KEYS_DUE.set(due)
 
 
 def forget_process(pid: int, folder: str) -> None:

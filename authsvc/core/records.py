@@ -272,7 +272,10 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """The public half of a signing key; `label` empty is shared by services, else the service's whose own it is."""
+    """The public half of a signing key; `label` empty is shared by services, else the service's whose own it is.
+
+    `activated_at` is when it last began to sign. None is a new key: it waits for the nodes to hold it, or for the operator.
+    """
 
     id: str
     algorithm: Algorithm
@@ -281,6 +284,12 @@ class KeyRecord:
     stage: KeyState
     created_at: datetime
     not_after: datetime
+    activated_at: datetime | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Say whether it is published and has never signed."""
+        return self.stage is KeyState.PUBLISHED and self.activated_at is None
 
     def state(self) -> dict[str, Json]:
         """See the module."""

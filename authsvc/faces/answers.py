@@ -240,6 +240,13 @@ class KeyView(TypedDict):
     state: KeyState
     created_at: TimeText
     not_after: TimeText
+    activated_at: TimeText | None
+
+
+class ListedKeyView(KeyView):
+    """A key of the list, and the nodes that do not hold it: a new key signs once there is none."""
+
+    missing_on: list[str]
 
 
 class RotatedView(KeyView):

@@ -11,7 +11,8 @@ from authsvc.adapters.postgres.custody import check_marks, read_clock
 from authsvc.adapters.postgres.growth import Extent, read_extent
 from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.migrate import check_migrated
-from authsvc.adapters.postgres.profiles import list_profiles
+from authsvc.adapters.postgres.nodes import find_unheld_keys
+from authsvc.adapters.postgres.profiles import find_keys_to_activate, list_profiles
 from authsvc.adapters.postgres.retention import find_legal_hold
 from authsvc.adapters.postgres.selftest import check_database
 from authsvc.core.errors import AuthsvcError
@@ -22,6 +23,7 @@ SOON, TOO_SOON = timedelta(days=60), timedelta(days=7)
 OFF_BY, WAY_OFF_BY = timedelta(seconds=2), timedelta(seconds=60)
 FULL_SOON_DAYS, FULL_VERY_SOON_DAYS = 30, 3
 LITTLE_FREE = 1 << 30
+ROTATE = "run 'authsvc keys rotate' where KEYS_DIR can be written, and give every node that folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,25 @@ async def _check_database(checkup: Checkup, connection: Connection, keys: KeySet
     found.append(_check_partitions(extent, checkup.now()))
     if keys is not None:
         found += await _check_custody(checkup, connection, keys, extent)
+    found += await _check_new_keys(connection)
     hold = await find_legal_hold(connection)
     if hold is not None:
         found.append(Finding("retention", State.WARN, f"a legal hold stops pruning: {hold}"))
     return found + advise_on_services(await list_profiles(connection))
+
+
+async def _check_new_keys(connection: Connection) -> list[Finding]:
+    """Say what keys wait for; their certificates are looked at in the folder."""
+    unheld = {
+        f"{key} is not on {', '.join(nodes)}: copy KEYS_DIR to them, or stop them"
+        for key, nodes in (await find_unheld_keys(connection)).items()
+    }
+    waiting = {
+        f"{key} signs for {', '.join(services)} once their registries hold the new 'authsvc keys bundle', are restarted,"
+        f" and you run 'authsvc keys activate {key}'"
+        for key, services in (await find_keys_to_activate(connection)).items()
+    }
+    return [Finding("signing keys", State.WARN, what) for what in sorted(unheld | waiting)]
 
 
 async def _check_custody(
@@ -178,7 +195,7 @@ def _check_keys(keys: KeySet, now: datetime) -> list[Finding]:
     newest = {(key.algorithm, key.service): key for key in keys.token_keys}
     for (algorithm, service), key in newest.items():
         about = f"signing certificate {algorithm}" + (f" of {service}" if service else "")
-        found.append(_ends(about, key.certificate.not_valid_after_utc, now, "run 'authsvc keys rotate'"))
+        found.append(_ends(about, key.certificate.not_valid_after_utc, now, ROTATE))
     return found
 
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from authsvc.adapters.keys.export import bundle_pem, jwks
 from authsvc.adapters.keys.signing import SigningKey
+from authsvc.adapters.postgres.database import Read
+from authsvc.adapters.postgres.nodes import list_nodes, names_lacking
 from authsvc.adapters.postgres.services import list_key_records
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnknownServiceError
@@ -65,19 +67,33 @@ async def _keys(deps: Deps, service: Service | None = None, *, only_active: bool
 async def list_keys(deps: Deps) -> list[dict[str, Json]]:
     """Return the public facts of every key, oldest first."""
     async with deps.database.read() as read:
-        return [view_key(record) for record in await list_key_records(read)]
+        return await _list_views(read)
 
 
 async def page_keys(deps: Deps, actor: Actor, asked: Asked) -> Page[dict[str, Json]]:
     """Return a page of the public facts of keys, oldest first; they are a handful, and none is ever deleted."""
     async with deps.database.read() as read:
         (await read_authority(deps, read, actor)).demand("key:read", SYSTEM_WIDE)
-        views = [view_key(record) for record in await list_key_records(read)]
+        views = await _list_views(read)
     ids = [view["id"] for view in views]
     rest = views[ids.index(asked.after) + 1 if asked.after in ids else 0 :]
     found = [view for view in rest if all(view[field] == value for field, value in asked.where.items())]
     shown = found[: asked.limit]
     return Page(shown, str(shown[-1]["id"]) if len(found) > asked.limit else None)
+
+
+async def _list_views(read: Read) -> list[dict[str, Json]]:
+    """Return the facts of keys with the live nodes that lack them: a new key waits for these, a retired one for nobody."""
+    nodes = await list_nodes(await read.driver())
+    return [
+        {
+            **view_key(record),
+            "missing_on": []
+            if record.stage is KeyState.RETIRED
+            else list[Json](names_lacking(nodes, record.id)),
+        }
+        for record in await list_key_records(read)
+    ]
 
 
 def view_key(record: KeyRecord) -> dict[str, Json]:
@@ -89,6 +105,7 @@ def view_key(record: KeyRecord) -> dict[str, Json]:
         "state": record.stage,
         "created_at": _time(record.created_at),
         "not_after": _time(record.not_after),
+        "activated_at": None if record.activated_at is None else _time(record.activated_at),
     }
 
 

@@ -1,5 +1,7 @@
 """Keys for services: the active key of an algorithm and label, made when there is none."""
 
+from dataclasses import replace
+
 from authsvc.adapters.keys.signing import SigningKey
 from authsvc.adapters.postgres.database import Change
 from authsvc.adapters.postgres.services import insert_key, list_key_records
@@ -25,19 +27,19 @@ async def active_or_new_key(deps: Deps, change: Change, service: Service) -> Key
     key = deps.keys.newest(service.algorithm, label or None)
     if key is None:
         key = deps.keys.create(service.algorithm, label or None, now=change.time)
-    record = record_of(key, label, KeyState.ACTIVE)
+    record = replace(record_of(key, label), stage=KeyState.ACTIVE, activated_at=change.time)
     await insert_key(change, record)
     return record
 
 
-def record_of(key: SigningKey, label: str, stage: KeyState) -> KeyRecord:
-    """Return what Postgres keeps of a key: its public half and its state."""
+def record_of(key: SigningKey, label: str) -> KeyRecord:
+    """Return what Postgres keeps of a new key, which is published: its public half and its state."""
     return KeyRecord(
         id=key.kid_id,
         algorithm=key.algorithm,
         label=label,
         certificate=key.certificate_pem,
-        stage=stage,
+        stage=KeyState.PUBLISHED,
         created_at=key.created_at,
         not_after=key.certificate.not_valid_after_utc,
     )

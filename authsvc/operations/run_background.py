@@ -1,4 +1,4 @@
-"""What a worker does beside requests: start and stop in the log, custody, what was throttled, last uses, and cleaning."""
+"""What a worker does beside requests: start and stop in the log, custody, keys, what was throttled, last uses, cleaning."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ import structlog
 
 from authsvc.adapters.postgres.credentials import delete_credential, list_dead_credentials
 from authsvc.adapters.postgres.last_uses import forget_last_uses
+from authsvc.adapters.postgres.nodes import forget_node
 from authsvc.adapters.postgres.reported import KEPT, forget_ids
 from authsvc.adapters.postgres.selftest import ensure_partitions
 from authsvc.adapters.postgres.tiles import add_full_tiles
@@ -18,6 +19,7 @@ from authsvc.core.note import NoteError
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import keep_custody, look
+from authsvc.operations.keep_keys import keep_keys, report_keys
 from authsvc.operations.measure_growth import measure_growth
 from authsvc.operations.reconcile import reconcile
 
@@ -48,11 +50,14 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
     await deps.journal.record(
         Event(Kind.SERVICE_STARTED, deps.now(), deps.new_nonce(), by, body=about), revision=None
     )
+    id_ = deps.new_id()
+    await report_keys(deps, id_=id_, node=node)
     rounds = {
         asyncio.create_task(_go_round(deps)),
         asyncio.create_task(_write_last_uses(deps)),
         asyncio.create_task(_fill_tiles(deps)),
         asyncio.create_task(keep_custody(deps)),
+        asyncio.create_task(keep_keys(deps, id_=id_, node=node)),
     }
     try:
         yield
@@ -67,6 +72,8 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
                 await flush_throttled(deps, rest=True)
                 await deps.journal.record(stopped, revision=None)
                 await look(deps)
+                async with deps.database.hot_read() as connection:
+                    await forget_node(connection, id_)
 
 
 async def flush_throttled(deps: Deps, *, rest: bool = False) -> None:

@@ -119,6 +119,10 @@ class KeyFolder:
             digest=self._load_digest(),
         )
 
+    def may_hold(self, id_: str) -> bool:
+        """Say, by the names of the files alone, whether there may be a token key of this id."""
+        return any(id_.startswith(name.kid_prefix) for _, name in self._token_keys())
+
     def _names(self) -> set[str]:
         try:
             return {path.name for path in self.path.iterdir()}

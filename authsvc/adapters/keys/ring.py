@@ -30,7 +30,7 @@ class KeyRing:
         """
         if id_ not in self._checked:
             key = self._look_up(id_)
-            if key is None:
+            if key is None and self._folder.may_hold(id_):
                 self._keys = self._folder.load()
                 key = self._look_up(id_)
             if key is None:

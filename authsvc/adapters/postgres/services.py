@@ -91,6 +91,7 @@ async def insert_key(change: Change, record: KeyRecord) -> None:
         state=record.stage,
         created_at=record.created_at,
         not_after=record.not_after,
+        activated_at=record.activated_at,
     )
     await change.write(statement, Kind.KEY_CREATED, state=record.state(), things=record.things())
 
@@ -98,18 +99,21 @@ async def insert_key(change: Change, record: KeyRecord) -> None:
 async def update_key_state(change: Change, record: KeyRecord) -> None:
     """Store a key's new state."""
     kind = Kind.KEY_RETIRED if record.stage is KeyState.RETIRED else Kind.KEY_CHANGED
-    statement = update(signing_keys).where(signing_keys.c.id == record.id).values(state=record.stage)
+    values = {"state": record.stage, "activated_at": record.activated_at}
+    statement = update(signing_keys).where(signing_keys.c.id == record.id).values(values)
     await change.write(statement, kind, state=record.state(), things=record.things())
 
 
 async def list_key_records(read: Read) -> list[KeyRecord]:
     """Return all keys, oldest first; there are a handful."""
     c = signing_keys.c
-    statement = select(c.id, c.algorithm, c.label, c.certificate, c.state, c.created_at, c.not_after)
+    statement = select(
+        c.id, c.algorithm, c.label, c.certificate, c.state, c.created_at, c.not_after, c.activated_at
+    )
     rows = await read.rows(statement.order_by(c.created_at, c.id))
     return [
-        KeyRecord(i, Algorithm(a), label, cert, KeyState(s), made, end)
-        for i, a, label, cert, s, made, end in rows
+        KeyRecord(i, Algorithm(a), label, cert, KeyState(s), made, end, activated)
+        for i, a, label, cert, s, made, end, activated in rows
     ]
 
 

@@ -161,6 +161,16 @@ signing_keys = Table(
     Column("state", Text, nullable=False),
     Column("created_at", _TIME, nullable=False),
     Column("not_after", _TIME, nullable=False),
+    Column("activated_at", _TIME),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("keys", ARRAY(Text), nullable=False),
+    Column("seen_at", _TIME, nullable=False),
 )
 
 last_uses = Table(

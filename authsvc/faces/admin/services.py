@@ -17,7 +17,7 @@ from authsvc.faces.admin.exchange import (
 from authsvc.faces.admin.paths import ServiceName
 from authsvc.faces.admin.queries import Keys, Services
 from authsvc.faces.admin.strict_route import StrictRoute
-from authsvc.faces.answers import KeyView, PageView, RotatedView, ServiceView
+from authsvc.faces.answers import ListedKeyView, PageView, RotatedView, ServiceView
 from authsvc.faces.models import NewServiceBody, RotateBody, ServicePatch
 from authsvc.faces.views import view_service
 from authsvc.operations import administer_services
@@ -70,7 +70,7 @@ async def delete_service(
     return answer_nothing()
 
 
-@router.get("/keys", response_model=PageView[KeyView], tags=["keys"])
+@router.get("/keys", response_model=PageView[ListedKeyView], tags=["keys"])
 async def list_keys(request: Request, deps: DepsDep, actor: ActorDep, query: Keys) -> JSONResponse:
     """List the public facts of every key, oldest first."""
     page = await page_keys(deps, actor, asked_of(request, query))
@@ -79,7 +79,7 @@ async def list_keys(request: Request, deps: DepsDep, actor: ActorDep, query: Key
 
 @router.post("/keys/rotate", response_model=RotatedView, status_code=201, tags=["keys"])
 async def rotate_keys(deps: DepsDep, actor: ActorDep, body: RotateBody | None = None) -> JSONResponse:
-    """Make a new signing key; it is used at once unless registries know keys by name (`waiting`)."""
+    """Make a new signing key; it signs once every node holds it, unless registries know keys by name (`waiting`)."""
     body = body or RotateBody()
     rotated = await make_new_key(deps, actor, body.algorithm, body.service)
     return answer_one({**view_key(rotated.key), "waiting": list(rotated.waiting)}, status=201)

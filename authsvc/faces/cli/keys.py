@@ -23,7 +23,7 @@ LeafOption = Annotated[
 
 @keys.command("list")
 def list_all(output: FormOption = Form.TABLE) -> None:
-    """List the keys by id, with their states."""
+    """List the keys by id, with their states, and the nodes that lack them."""
     show(run(lambda deps, _: list_keys(deps)), output)
 
 
@@ -53,12 +53,14 @@ def rotate(
     ] = "",
     output: FormOption = Form.TABLE,
 ) -> None:
-    """Make a new signing key. Under x5c it is used at once, and no registry notices."""
+    """Make a new signing key. Under x5c it signs as soon as every node holds it, and no registry notices."""
     rotated = run(lambda deps, actor: rotate_keys(deps, actor, algorithm, service))
     if output is Form.JSON:
         show_one({**view_key(rotated.key), "waiting": list(rotated.waiting)}, output)
     elif not rotated.waiting:
-        say(f"{rotated.key.id} signs from now on")
+        say(
+            f"{rotated.key.id} is published, and signs once every live node holds it: see 'authsvc keys list'"
+        )
     else:
         say(f"{rotated.key.id} is published; these services know keys by name: {', '.join(rotated.waiting)}")
         say("give their registries the new 'authsvc keys bundle', restart them, then run:")
