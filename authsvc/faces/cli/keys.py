@@ -23,7 +23,7 @@ LeafOption = Annotated[
 
 @keys.command("list")
 def list_all(output: FormOption = Form.TABLE) -> None:
-    """List the keys by id, with their states, and the nodes that lack them."""
+    """List the keys with their states, and the nodes that lack them."""
     show(run(lambda deps, _: list_keys(deps)), output)
 
 
