@@ -51,7 +51,8 @@ async def _service(deps: Deps, name: str) -> Service | None:
 
 
 async def _keys(deps: Deps, service: Service | None = None, *, only_active: bool = False) -> list[SigningKey]:
-    """Return what verifies a service's tokens, or anybody's."""
+    """Return what verifies a service's tokens, or anybody's; a predecessor whose certificate has ended verifies none."""
+    now = deps.now()
     stages = {KeyState.ACTIVE} if only_active else {KeyState.ACTIVE, KeyState.PUBLISHED}
     of_service = None if service is None else (service.algorithm, label_of(service))
     async with deps.database.read() as read:
@@ -59,9 +60,11 @@ async def _keys(deps: Deps, service: Service | None = None, *, only_active: bool
     ids = [
         record.id
         for record in records
-        if record.stage in stages and of_service in (None, (record.algorithm, record.label))
+        if record.stage in stages
+        and of_service in (None, (record.algorithm, record.label))
+        and (record.stage is KeyState.ACTIVE or record.not_after > now)
     ]
-    return [key for id_ in ids if (key := deps.keys.find(id_, now=deps.now())) is not None]
+    return [key for id_ in ids if (key := deps.keys.find(id_, now=now)) is not None]
 
 
 async def list_keys(deps: Deps) -> list[dict[str, Json]]:

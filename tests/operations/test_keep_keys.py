@@ -25,7 +25,7 @@ from authsvc.operations.advise import State
 from authsvc.operations.bootstrap import FirstStart, bootstrap
 from authsvc.operations.deps import Deps
 from authsvc.operations.diagnose import diagnose
-from authsvc.operations.export_keys import list_keys
+from authsvc.operations.export_keys import export_bundle, export_jwks, list_keys
 from authsvc.operations.keep_keys import activate_held_keys, report_keys
 from authsvc.operations.renew_keys import RENEW_BEFORE, observe_keys, renew_keys
 from authsvc.operations.rotate_keys import activate_key, rotate_keys
@@ -216,6 +216,16 @@ async def test_a_shared_key_is_renewed_once(old: Deps, aging: Settings, clock: C
     assert old.keys.ends_at(key) > clock() + RENEW_BEFORE
     await renew_keys(old)
     assert not [record for record in await _records(old, KeyState.PUBLISHED) if record.is_new]
+
+
+async def test_a_predecessor_that_ends_stops_no_export(old: Deps, clock: Clock) -> None:
+    """Once the certificate of the key that was renewed has ended, registries are given its successor alone."""
+    await renew_keys(old)
+    await _round((A, old))
+    assert len((await export_jwks(old, SERVICE))["keys"]) == 2
+    clock.advance(timedelta(days=51))
+    assert [key["kid"] for key in (await export_jwks(old, SERVICE))["keys"]] == [await _active(old)]
+    assert await export_bundle(old, SERVICE)
 
 
 async def test_keys_with_time_left_are_not_renewed(here: Deps) -> None:
