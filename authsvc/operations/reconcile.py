@@ -5,7 +5,7 @@ log. A token's event is in the log before the token exists, so an operation can 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import orjson
@@ -25,6 +25,7 @@ from authsvc.adapters.postgres.reconciliation import (
     list_tokens_of,
     move_cursor,
 )
+from authsvc.core.canonical import Json
 from authsvc.core.event import MalformedEntryError
 from authsvc.core.finding import Finding, FindingKind
 from authsvc.core.reported import LEEWAY, SKEW, Operation, is_covered, operation_of
@@ -97,6 +98,15 @@ def _read(new: NewOperation) -> Operation | None:
         return None
 
 
+def _read_token(entry: bytes) -> Mapping[str, Json]:
+    """Return a token's entry; one that cannot be read says nothing, and so covers nothing and is of no service."""
+    try:
+        read = orjson.loads(entry)
+    except orjson.JSONDecodeError:
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
 async def _find_covered(
     connection: Connection,
     operations: Sequence[tuple[int, Operation]],
@@ -131,7 +141,7 @@ async def _find_covered(
             limit=PAGE,
         )
         for token_seq, entry in tokens:
-            issued = orjson.loads(entry)
+            issued = _read_token(entry)
             now_covered = [
                 seq for seq, operation in open_.items() if token_seq < seq and is_covered(operation, issued)
             ]
@@ -171,7 +181,7 @@ async def _find_silent(connection: Connection, quiet: Iterable[Registry], now: d
     )
     unheard: defaultdict[str, list[int]] = defaultdict(list)
     for seq, time, entry in tokens:
-        registry = by_service.get(orjson.loads(entry).get("service"))
+        registry = by_service.get(str(_read_token(entry).get("service")))
         if registry is not None and _should_be_heard(registry, time, now):
             unheard[registry.service].append(seq)
     return [

@@ -1,7 +1,8 @@
 """What a worker does beside requests: start and stop in the log, custody, keys, what was throttled, last uses, cleaning."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -39,6 +40,8 @@ MAX_TILES = 16
 MAX_FORGOTTEN = 10_000
 """Ids of reports deleted in one statement."""
 
+Work = Callable[[Deps], Awaitable[object]]
+
 _log = structlog.get_logger()
 
 
@@ -53,9 +56,9 @@ async def run_background(deps: Deps, *, node: str, version: str) -> AsyncIterato
     id_ = deps.new_id()
     await report_keys(deps, id_=id_, node=node)
     rounds = {
-        asyncio.create_task(_go_round(deps)),
-        asyncio.create_task(_write_last_uses(deps)),
-        asyncio.create_task(_fill_tiles(deps)),
+        asyncio.create_task(_go_rounds(deps)),
+        asyncio.create_task(_repeat(deps, _write_last_uses, every=WRITE_SECONDS)),
+        asyncio.create_task(_repeat(deps, fill_tiles, every=FILL_SECONDS)),
         asyncio.create_task(keep_custody(deps)),
         asyncio.create_task(keep_keys(deps, id_=id_, node=node)),
     }
@@ -114,15 +117,6 @@ async def fill_tiles(deps: Deps) -> None:
             more = await add_full_tiles(connection, most=MAX_TILES)
 
 
-async def _fill_tiles(deps: Deps) -> None:
-    while True:
-        await asyncio.sleep(FILL_SECONDS)
-        try:
-            await fill_tiles(deps)
-        except AuthsvcError as error:
-            _log.error("background.failed", error=type(error).__name__)
-
-
 async def forget_reported(deps: Deps) -> None:
     """Forget the ids of reports that no registry sends again any more; the events stay."""
     forgotten = MAX_FORGOTTEN
@@ -132,30 +126,49 @@ async def forget_reported(deps: Deps) -> None:
 
 
 async def _write_last_uses(deps: Deps) -> None:
-    while True:
-        await asyncio.sleep(WRITE_SECONDS)
-        try:
-            await deps.last_uses.write(deps.database)
-        except AuthsvcError as error:
-            _log.error("background.failed", error=type(error).__name__)
+    await deps.last_uses.write(deps.database)
 
 
-async def _go_round(deps: Deps) -> None:
-    count = 0
+async def _make_partitions(deps: Deps) -> None:
+    async with deps.database.hot_read() as connection:
+        await ensure_partitions(connection)
+
+
+async def _forget_last_uses(deps: Deps) -> None:
+    async with deps.database.hot_read() as connection:
+        await forget_last_uses(connection)
+
+
+async def _repeat(deps: Deps, work: Work, *, every: float) -> None:
     while True:
+        await asyncio.sleep(every)
+        await _attempt(deps, work)
+
+
+async def _go_rounds(deps: Deps) -> None:
+    for count in itertools.count(1):
         await asyncio.sleep(FLUSH_SECONDS)
-        count += 1
-        try:
-            await flush_throttled(deps)
-            await reconcile(deps)
-            await measure_growth(deps)
-            if count % PARTITIONS_EVERY == 0:
-                async with deps.database.hot_read() as connection:
-                    await ensure_partitions(connection)
-            if count % CLEAN_EVERY == 1:
-                await delete_dead_credentials(deps)
-                async with deps.database.hot_read() as connection:
-                    await forget_last_uses(connection)
-                await forget_reported(deps)
-        except AuthsvcError as error:
-            _log.error("background.failed", error=type(error).__name__)
+        await go_round(deps, count)
+
+
+async def go_round(deps: Deps, count: int) -> None:
+    """Do what is due in the round of this number."""
+    due: list[Work] = [flush_throttled, reconcile, measure_growth]
+    if count % PARTITIONS_EVERY == 0:
+        due.append(_make_partitions)
+    if count % CLEAN_EVERY == 1:
+        due += [delete_dead_credentials, _forget_last_uses, forget_reported]
+    for work in due:
+        await _attempt(deps, work)
+
+
+async def _attempt(deps: Deps, work: Work) -> None:
+    """Do some work; what fails is told to the program's log.
+
+    INVARIANT: whatever it meets stops neither the next attempt nor other work: a row that cannot be read must not end the making
+    of partitions, and the log with it months later.
+    """
+    try:
+        await work(deps)
+    except Exception as error:  # noqa: BLE001 - see the invariant
+        _log.error("background.failed", work=work.__name__, error=type(error).__name__)

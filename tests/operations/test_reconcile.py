@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from authsvc.operations.reconcile import SILENT_AFTER, reconcile
-from authsvc.operations.run_background import forget_reported
+from authsvc.operations.run_background import forget_reported, go_round
 from tests.clock import Clock
 from tests.world import SERVICE, World, password_of
 
@@ -241,6 +241,32 @@ async def test_an_operation_whose_entry_is_gone_is_found(town: Town, superuser_u
         )
     (finding,) = await town.findings()
     assert (finding["kind"], finding["seq"]) == ("uncovered", 0)
+
+
+_FORGED = """
+INSERT INTO log (seq, time, kind, outcome, actor, projects, repositories, actions, entry)
+SELECT seq, time - interval '1 second', 'token.issued', 'allowed', 'alice', '{acme}', '{acme/app}', '{pull}', %s
+FROM log ORDER BY seq DESC LIMIT 1
+"""
+
+
+@pytest.mark.parametrize("entry", [b"no JSON", b"[1]"])
+async def test_a_row_that_cannot_be_read_covers_nothing(town: Town, superuser_url: str, entry: bytes) -> None:
+    """What somebody put into the log's table covers no operation, and stops no judgement."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute(_FORGED, [entry])
+    seq = await town.report("pull", "acme/app")
+    assert [finding["seq"] for finding in await town.findings()] == [seq]
+
+
+async def test_work_that_fails_stops_no_other(town: Town, superuser_url: str) -> None:
+    """A round does all that is due, though one of its works meets what it has never met."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO last_uses (id, used_at) VALUES ('aaaaaaaaaaaaaaaa', now())")
+        connection.execute("ALTER TABLE cursors RENAME TO other")
+        await go_round(town.world.deps, 1)
+        connection.execute("ALTER TABLE other RENAME TO cursors")
+        assert connection.execute("SELECT FROM last_uses WHERE id = 'aaaaaaaaaaaaaaaa'").fetchall() == []
 
 
 async def test_a_report_for_no_service_is_covered_by_any(town: Town) -> None:
