@@ -38,7 +38,7 @@ from authsvc.operations.token_request import TokenRequest  # noqa: E402
 from authsvc.wiring import calm_collector, open_deps  # noqa: E402
 from bench.apps import Acknowledging, empty  # noqa: E402
 
-ROUNDS, TIMES = 30, 400
+ROUNDS, TIMES = 400, 20
 BATCH = 32
 PASSWORD = "profile-passphrase-1"
 QUERY = b"account=admin&scope=repository:acme/app:pull,push&service=registry.profile"
