@@ -20,7 +20,7 @@ from authsvc.core.service import Service
 from authsvc.operations.decide_scopes import Decision
 
 MAX_PREPARED = 8_192
-MAX_VERDICTS = 12
+MAX_VERDICTS = 8
 """Actions in a request that is kept, as it takes some 300 bytes for each; nodes ask for a few of one to three repositories."""
 
 

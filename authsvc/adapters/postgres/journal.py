@@ -38,6 +38,8 @@ MAX_BATCH = 256
 MAX_QUEUE = 4096
 SEND_SECONDS = 4.0
 RETRY_SECONDS = 0.2
+TELL_SECONDS = 5.0
+"""Between two lines of logs about the same trouble, which every batch meets."""
 TROUBLE_SECONDS = 30.0
 """For so long a failure is told: a node that is not ready is not asked, and must be, to find out that it is again."""
 
@@ -91,6 +93,7 @@ class Journal:
         self._head: Head | None = None
         self._alone = True
         self._trouble: tuple[str, float] | None = None
+        self._told_at = 0.0
         self._unsettled: list[_Sent] = []
 
     @property
@@ -158,18 +161,30 @@ class Journal:
             self._refuse(pending, "the service stops")
             raise
         except Exception as error:  # noqa: BLE001 - INVARIANT: the journal outlives whatever one batch meets, or nobody is answered again
-            self._trouble = describe_trouble(error), asyncio.get_running_loop().time()
-            _log.error("journal.failed", why=self._trouble[0], error=type(error).__name__)
+            is_away = self._note_trouble(error) and isinstance(error, psycopg.OperationalError)
             timed_out = isinstance(error, UnavailableError) and not isinstance(
                 error, LogLostError | PausedError
             )
             await self._give_up(pending, timed_out=timed_out)
             if was_settling:  # for the second time: those behind need not wait for a third
                 self._refuse(self._queue, "the log cannot be written")
+            if (
+                was_settling or is_away
+            ):  # or every request would be a connection more to what is starting again
                 await asyncio.sleep(RETRY_SECONDS)
         else:
             if written:
                 self._observe(written, asyncio.get_running_loop().time() - started)
+
+    def _note_trouble(self, error: Exception) -> bool:
+        """Keep what is wrong for whoever asks, say it once in `TELL_SECONDS`, and return whether it was so the last time too."""
+        now, last = asyncio.get_running_loop().time(), self._trouble
+        self._trouble = describe_trouble(error), now
+        is_news = last is None or last[0] != self._trouble[0]
+        if is_news or now - self._told_at > TELL_SECONDS:
+            self._told_at = now
+            _log.error("journal.failed", why=self._trouble[0], error=type(error).__name__)
+        return not is_news
 
     async def _give_up(self, pending: list[_Pending], *, timed_out: bool) -> None:
         """Answer those whose batch is known not to be in the log; the others wait until that is settled."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.errors import Diagnostic
+from psycopg.errors import Diagnostic, UniqueViolation
 from psycopg.rows import TupleRow
 
 from authsvc.core.canonical import Json
@@ -73,35 +73,36 @@ class Batch:
     checkpoint: str
 
 
-# The lock comes first in the one statement that needs it; taking it again in a transaction that holds it is free. The division
-# fails the statement, and so the transaction, unless every row went in (a trigger may swallow rows in silence), the commit will
-# be durable, and triggers are in force.
+# The lock comes first in the one statement that needs it; taking it again in a transaction that holds it is free. A place that is
+# taken is no error of the database, as with several writers it happens many times a second, and each would be a line in the
+# server's log: nothing is inserted then. The division fails the statement, and so the transaction, unless every row went in (a
+# trigger may swallow rows in silence), the commit will be durable, and triggers are in force.
 _APPEND = f"""
 WITH locked AS MATERIALIZED (
     SELECT pg_advisory_xact_lock({LOG_LOCK}) FROM set_config('lock_timeout', '2000', true)
+), batch AS (
+    INSERT INTO batches (prev, size, entries, root, frontier, revision, epoch, checkpoint)
+    SELECT %(prev)s, %(size)s, %(size)s - %(prev)s, %(root)b, %(frontier)b, %(revision)s, %(epoch)s, %(checkpoint)s
+    FROM locked
+    ON CONFLICT (prev) DO NOTHING
+    RETURNING 1
 ), entries AS (
     INSERT INTO log (seq, time, kind, outcome, actor, projects, repositories, actions, address, entry)
     SELECT %(prev)s + line.n - 1, line.time, line.kind, line.outcome, line.actor, line.projects, line.repositories,
            line.actions, line.address, convert_to(line.entry, 'UTF8')
-    FROM locked, ROWS FROM (
+    FROM batch, ROWS FROM (
         json_to_recordset(%(lines)s::json) AS (
             time timestamptz, kind text, outcome text, actor text, projects text[], repositories text[], actions text[],
             address inet, entry text
         )
     ) WITH ORDINALITY AS line(time, kind, outcome, actor, projects, repositories, actions, address, entry, n)
     RETURNING 1
-), batch AS (
-    INSERT INTO batches (prev, size, entries, root, frontier, revision, epoch, checkpoint)
-    SELECT %(prev)s, %(size)s, %(size)s - %(prev)s, %(root)b, %(frontier)b, %(revision)s, %(epoch)s, %(checkpoint)s
-    FROM locked
-    RETURNING 1
 )
-SELECT 1 / (
+SELECT CASE WHEN (SELECT count(*) FROM batch) = 1 THEN 1 / (
     (SELECT count(*) FROM entries) = %(size)s - %(prev)s
-    AND (SELECT count(*) FROM batch) = 1
     AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
     AND current_setting('session_replication_role') = 'origin'
-)::integer
+)::integer END
 """  # noqa: S608 - the one value formatted in is the lock's number above
 
 # A transaction that writes no WAL waits for nobody, even with a transaction id: this writes some, and changes nothing.
@@ -139,7 +140,7 @@ async def append_batch(connection: Connection, batch: Batch, epoch: Epoch) -> No
 
     Raises psycopg's UniqueViolation when another batch follows the same head, another of its errors when it was not inserted.
     """
-    await connection.execute(
+    cursor = await connection.execute(
         _APPEND,
         {
             "prev": batch.prev,
@@ -153,6 +154,8 @@ async def append_batch(connection: Connection, batch: Batch, epoch: Epoch) -> No
         },
         prepare=True,
     )
+    if await cursor.fetchone() != (1,):
+        raise UniqueViolation("another batch follows this head")
 
 
 def _row(line: Line) -> dict[str, object]:

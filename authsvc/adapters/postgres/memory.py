@@ -36,8 +36,8 @@ from authsvc.core.service import Algorithm, Service
 
 _T = TypeVar("_T")
 
-MAX_WEIGHT = 100_000
-"""Of everything remembered: an answer weighs 1, and 1 more for each binding and limit in it, some 900 bytes either."""
+MAX_WEIGHT = 80_000
+"""Of everything remembered: an answer weighs 1, and 1 more for each binding and limit in it, 1,200 bytes at the most."""
 MAX_REPLAY = 50_000
 """Entries of the log that a catch-up looks through; when policy is further behind, everything is forgotten instead."""
 MAX_CHANGED = 100_000
