@@ -118,13 +118,14 @@ async def _endure(plan: Plan, service: Service) -> Report:
     tokens = set(traffic.tokens)  # anonymous ones are shared
     verified, missing = await asyncio.to_thread(_check_log, service, tokens)
     assert service.process is not None
+    outages = [at for at, restart in traffic.answers.restarts if restart is Restart.POSTGRES]
     return Report(
         plan=plan,
         top=top,
         rate=traffic.answers.total() / plan.seconds,
         answers=traffic.answers,
         changed=traffic.changed,
-        growths=growths(samples, service.process.pid, plan.seconds),
+        growths=growths(samples, outages, parent=service.process.pid, whole=plan.seconds),
         samples=samples,
         sampled=len(tokens),
         missing=missing,

@@ -1,18 +1,23 @@
 """What a service's processes hold, looked at again and again, and whether it grows."""
 
-import statistics
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean, linear_regression
 
 from tests.crash.running import Service
 
 MB = 1_048_576
 FLAT = 0.05
-"""Of a process's mean memory: what it may grow by, as fitted, over the last two thirds of a run."""
+"""Of a process's mean memory: what it may grow by in the last two thirds of a run, as fitted to the stretches between outages."""
+MOST = 400.0
+"""Megabytes that no process may reach."""
+UNSETTLED = 45.0
+"""Seconds from the beginning of an outage that are part of no stretch: what waits then sets a new high-water mark."""
 SETTLING = 1 / 3
 """Of a run, in which caches fill."""
 
@@ -35,26 +40,30 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A line through one process's memory: how much it grew over `seconds`, the mean, in megabytes, of so many samples."""
+    """Parallel lines through the stretches of one process's memory: the growth over `seconds`, the mean, in megabytes.
+
+    `first` and `last` are the means of the first and the last stretch, with what outages added in between.
+    """
 
     name: str
     seconds: float
     grew: float
     mean: float
-    least: float
+    first: float
+    last: float
     most: float
     samples: int
 
     @property
     def is_flat(self) -> bool:
-        """Say whether it grew by less than `FLAT`."""
-        return self.grew <= FLAT * self.mean
+        """Say whether it grew by less than `FLAT`, and never reached `MOST`."""
+        return self.grew <= FLAT * self.mean and self.most < MOST
 
     def __str__(self) -> str:
         return (
-            f"{self.name:<22} {self.mean:7.1f} MB ({self.least:.1f}–{self.most:.1f})"
-            f"  {self.grew:+6.2f} MB in {self.seconds:,.0f} s ({self.grew / self.mean:+.1%}), {self.samples} samples"
-            f"  {'flat' if self.is_flat else 'GROWS'}"
+            f"{self.name:<22} {self.mean:7.1f} MB ({self.first:.1f} at first, {self.last:.1f} at last, {self.most:.1f} at most)"
+            f"  {self.grew:+.2f} MB in {self.seconds:,.0f} s between outages ({self.grew / self.mean:+.1%}),"
+            f" {self.samples} samples  {'flat' if self.is_flat else 'GROWS'}"
         )
 
 
@@ -75,30 +84,51 @@ def take_sample(service: Service, at: float) -> Sample:
     )
 
 
-def growths(samples: Sequence[Sample], parent: int, whole: float) -> list[Growth]:
-    """Return how the parent, the workers that lived through the last two thirds of `whole` seconds, and Postgres have grown."""
-    late = [sample for sample in samples if sample.at >= whole * SETTLING]
-    steady = set.intersection(*(set(sample.memory) for sample in late)) - {parent}
+def growths(
+    samples: Sequence[Sample], outages: Sequence[float], *, parent: int, whole: float
+) -> list[Growth]:
+    """Return how the parent, the workers that lived through the last two thirds of `whole` seconds, and Postgres have grown.
 
-    def of(name: str, get: Callable[[Sample], float]) -> Growth:
-        times, values = [s.at for s in late], [get(s) for s in late]
-        slope = statistics.linear_regression(times, values).slope
-        seconds = times[-1] - times[0]
-        return Growth(
-            name,
-            seconds,
-            slope * seconds,
-            statistics.fmean(values),
-            min(values),
-            max(values),
-            len(values),
-        )
+    Without three samples in any stretch, as in a short run, nothing can be said.
+    """
+    late = [sample for sample in samples if sample.at >= whole * SETTLING]
+    edges = [-UNSETTLED, *outages, whole]
+    found = ([s for s in late if a + UNSETTLED <= s.at < b] for a, b in pairwise(edges))
+    stretches = [stretch for stretch in found if len(stretch) > 2]
+    steady = set.intersection(*(set(sample.memory) for sample in late)) - {parent} if late else set()
+    if not stretches:
+        return []
+
+    def of_process(pid: int) -> Callable[[Sample], float]:
+        return lambda sample: sample.memory[pid]
 
     return [
-        of("parent", lambda s: s.memory[parent]),
-        *(of(f"worker {pid}", lambda s, pid=pid: s.memory[pid]) for pid in sorted(steady)),  # type: ignore[misc]
-        of("Postgres, private", lambda s: s.postgres),
+        _fit("parent", stretches, of_process(parent)),
+        *(_fit(f"worker {pid}", stretches, of_process(pid)) for pid in sorted(steady)),
+        _fit("Postgres, private", [late], lambda sample: sample.postgres),  # each outage is its new beginning
     ]
+
+
+def _fit(name: str, stretches: Sequence[Sequence[Sample]], get: Callable[[Sample], float]) -> Growth:
+    """Fit one slope to all stretches, each with a height of its own."""
+    times, values, means = list[float](), list[float](), list[float]()
+    for stretch in stretches:
+        middle, mean = fmean(s.at for s in stretch), fmean(get(s) for s in stretch)
+        means.append(mean)
+        times += [s.at - middle for s in stretch]
+        values += [get(s) - mean for s in stretch]
+    seconds = stretches[-1][-1].at - stretches[0][0].at
+    seen = [get(sample) for stretch in stretches for sample in stretch]
+    return Growth(
+        name=name,
+        seconds=seconds,
+        grew=linear_regression(times, values).slope * seconds,
+        mean=fmean(seen),
+        first=means[0],
+        last=means[-1],
+        most=max(seen),
+        samples=len(seen),
+    )
 
 
 def _children(pid: int) -> list[int]:

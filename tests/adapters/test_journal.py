@@ -185,6 +185,19 @@ async def test_two_journals_share_one_log(journal: Journal, logbook: Logbook) ->
     assert stale
 
 
+async def test_writers_that_meet_leave_no_errors(
+    journal: Journal, logbook: Logbook, postgres: EmbeddedServer
+) -> None:
+    """That somebody else's batch came first is no error of the database's, whose log several busy writers would fill."""
+    said = postgres.cluster.log_file.stat().st_size
+    async with logbook.journal() as other:
+        answers = [
+            await one.record(logbook.event(), revision=None) for _ in range(10) for one in (journal, other)
+        ]
+    assert all(isinstance(answer, Recorded) for answer in answers)
+    assert b"batches_pkey" not in postgres.cluster.log_file.read_bytes()[said:]
+
+
 async def test_one_writer_is_fast_again(journal: Journal, logbook: Logbook) -> None:
     """After another writer's batch the journal finds the newest head, and goes on from it."""
     async with logbook.journal() as other:
