@@ -31,6 +31,11 @@ class BlindJournal(Journal):
         """Return how many events wait for their batch."""
         return self._inner.waiting
 
+    @property
+    def trouble(self) -> str | None:
+        """Return what stops it."""
+        return self._inner.trouble
+
     async def record(self, event: Event, *, revision: int | None) -> Recorded | Stale:
         """Append without asking which policy is the newest."""
         del revision
