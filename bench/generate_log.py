@@ -75,7 +75,7 @@ class Shape:
     """What the log holds: `events` in all, decisions by `principals` robots that are chosen by Zipf's law, `batch` a commit.
 
     A robot asks as a deployment does, over and over: for what its role lets it do, from one of its few machines, mostly for the
-    same image. So three of four decisions are like an earlier one but for their times; the rest are of rare robots.
+    same image. So seven of ten decisions are like an earlier one but for their times; the rest are of rare robots.
     """
 
     events: int

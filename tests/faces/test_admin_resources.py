@@ -227,9 +227,9 @@ async def test_a_cursor_that_was_edited_or_is_of_another_list_is_refused(world: 
     assert (await send(world, "GET", f"/projects?cursor={cursor}")).status_code == 422
     for limit, status in (
         ("1", 200),
-        ("200", 200),
+        ("1000", 200),
         ("0", 422),
-        ("201", 422),
+        ("1001", 422),
         ("-1", 422),
         ("x", 422),
         ("", 422),

@@ -10,17 +10,20 @@ from psycopg.errors import (
     QueryCanceled,
     ReadOnlySqlTransaction,
     UndefinedTable,
+    UniqueViolation,
 )
 
+_NOT_KEPT = (
+    "the database would not keep what is written: a trigger or rule swallows rows, synchronous_commit is off, or"
+    " session_replication_role is not origin"
+)
 _MEANINGS: dict[type[Error], str] = {
     DiskFull: "the database's disk is full: make room, or prune the log",
     ReadOnlySqlTransaction: "the database is read-only: is it a standby, or default_transaction_read_only on?",
     LockNotAvailable: "another session holds a lock on the log: see pg_locks",
     QueryCanceled: "the database took too long: is a lock on the log held, or its disk overloaded?",
-    DivisionByZero: (
-        "the database would not keep what is written: a trigger or rule swallows rows, synchronous_commit is off, or"
-        " session_replication_role is not origin"
-    ),
+    DivisionByZero: _NOT_KEPT,
+    UniqueViolation: _NOT_KEPT,  # told only of a batch under the log's lock, where its place cannot have been taken
     CheckViolation: "the log has no partition for this time: is a clock wrong, or were partitions not made?",
     InsufficientPrivilege: "the application role has lost a right on the log: run 'authsvc migrate'",
     UndefinedTable: "the log's tables are not there: run 'authsvc migrate'",
