@@ -14,7 +14,7 @@ from authsvc.faces.http import Receive, Scope, Send
 from authsvc.faces.token import PATHS, TokenEndpoint
 from authsvc.operations.deps import Deps
 from authsvc.operations.run_background import run_background
-from authsvc.wiring import METRICS_TYPE, calm_collector, exposition, node_name, observe_token, open_deps
+from authsvc.wiring import METRICS_TYPE, calm_interpreter, exposition, node_name, observe_token, open_deps
 
 ALSO = {
     "/api/v1/.well-known/jwks.json": "/.well-known/jwks.json",
@@ -57,5 +57,5 @@ class Application:
 
 def create() -> Application:
     """Return the application of this process's environment; what a worker runs."""
-    calm_collector()
+    calm_interpreter()
     return Application(read_settings(), partial(open_deps, shared=True))

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -303,10 +304,11 @@ def check_tls(settings: Settings) -> None:
         ) from error
 
 
-def calm_collector() -> None:
-    """Let the cycle collector of this process pass over what was imported, and look seldom: a request leaves no cycles."""
+def calm_interpreter() -> None:
+    """Let the cycle collector look seldom, as requests leave no cycles, and the event loop go on soon while others hash."""
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+    sys.setswitchinterval(0.0005)
 
 
 def run_worker(settings: Settings, application: str, descriptor: int, ready: int) -> None:

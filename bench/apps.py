@@ -20,7 +20,7 @@ from authsvc.config import Settings, read_settings
 from authsvc.core.event import Event
 from authsvc.core.recorded import Recorded, Stale
 from authsvc.operations.deps import Deps
-from authsvc.wiring import calm_collector, open_deps
+from authsvc.wiring import calm_interpreter, open_deps
 
 
 def empty() -> FastAPI:
@@ -58,7 +58,7 @@ async def _open_unaudited(settings: Settings) -> AsyncIterator[Deps]:
 
 def unaudited() -> Application:
     """Return the service of this process's environment, on the same database, without an audit."""
-    calm_collector()
+    calm_interpreter()
     return Application(read_settings(), _open_unaudited)
 
 

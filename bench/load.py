@@ -28,7 +28,8 @@ DRAWS = 65_536
 class Load:
     """Requests (their whole texts) to a port of this machine, on so many connections, for so many seconds.
 
-    Of several, the first comes most often: by Zipf's law. Without a `rate` each connection sends the next as soon as the last is
+    Of several, the first comes most often, by Zipf's law; or each once, `in_order`, and then again.
+    Without a `rate` each connection sends the next as soon as the last is
     answered; with one, so many are sent a second whatever the answers do, and a request's time counts from when it was due.
     `expect` are the statuses that count as answered. `sources` are loopback addresses that connections come from.
     """
@@ -41,6 +42,7 @@ class Load:
     warm: float = WARM_SECONDS
     expect: list[int] = field(default_factory=lambda: [200])
     sources: int = 1
+    in_order: bool = False
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class _Generator:
         self.times = array("d")
         self.idle: deque[_Client] = deque()
         self.due: deque[float] = deque()
-        self.next = _draw(load.requests).__next__
+        self.next = _draw(load).__next__
         self.expect = tuple(f"HTTP/1.1 {status} ".encode() for status in load.expect)
 
     def answered(self, client: "_Client", received: bytes) -> None:
@@ -142,9 +144,9 @@ class _Client(asyncio.Protocol):
         self._generator.tally.broken += 1
 
 
-def _draw(requests: list[str]) -> Iterator[bytes]:
-    texts = [request.encode("latin-1") for request in requests]
-    if len(texts) == 1:
+def _draw(load: Load) -> Iterator[bytes]:
+    texts = [request.encode("latin-1") for request in load.requests]
+    if len(texts) == 1 or load.in_order:
         return cycle(texts)
     weights = list(accumulate(1 / rank for rank in range(1, len(texts) + 1)))
     return cycle(Random(SEED).choices(texts, cum_weights=weights, k=DRAWS))

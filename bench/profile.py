@@ -35,7 +35,7 @@ from authsvc.operations.deps import Deps  # noqa: E402
 from authsvc.operations.prepare_token import key_of, prepare_token  # noqa: E402
 from authsvc.operations.sign_token import sign_token  # noqa: E402
 from authsvc.operations.token_request import TokenRequest  # noqa: E402
-from authsvc.wiring import calm_collector, open_deps  # noqa: E402
+from authsvc.wiring import calm_interpreter, open_deps  # noqa: E402
 from bench.apps import Acknowledging, empty  # noqa: E402
 
 ROUNDS, TIMES = 400, 20
@@ -190,7 +190,7 @@ async def _discard(message: object) -> None:
 
 async def run() -> None:
     """Measure everything and print the table."""
-    calm_collector()
+    calm_interpreter()
     print("microseconds", flush=True)
     async with _open() as deps:
         for figures in (_measure_token(deps), _measure_journal(deps), _measure_framework()):

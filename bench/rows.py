@@ -68,18 +68,20 @@ def warm_passwords(bench: Bench, world: World) -> Row:
 
 def flood(bench: Bench, world: World) -> Row:
     """What a robot notices of a flood of wrong passwords, for accounts and from addresses that stay below what is throttled."""
-    guesses = Load(
-        world.audited,
-        world.guess(),
-        connections=FLOOD_SOURCES,
-        seconds=bench.seconds + AHEAD,
-        rate=FLOOD_RATE,
-        warm=AHEAD,
-        expect=[401, 429],
-        sources=FLOOD_SOURCES,
-    )
+    seconds = bench.seconds + AHEAD
 
     def flooded() -> float:
+        guesses = Load(
+            world.audited,
+            world.guess(int(2 * FLOOD_RATE * (seconds + AHEAD))),
+            connections=FLOOD_SOURCES,
+            seconds=seconds,
+            rate=FLOOD_RATE,
+            warm=AHEAD,
+            expect=[401],
+            sources=FLOOD_SOURCES,
+            in_order=True,
+        )
         with load_beside(guesses):
             return _p99(bench, world)
 

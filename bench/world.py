@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -68,9 +69,10 @@ class World:
         """Return the same request of a user who has a password."""
         return ask(USER, PASSWORD, ES256)
 
-    def guess(self) -> list[str]:
-        """Return requests with wrong passwords, each for an account of its own."""
-        return [ask(f"guessed{number}", "wrong-password", ES256) for number in range(GUESSED)]
+    def guess(self, many: int) -> list[str]:
+        """Return requests with wrong passwords, none of which was tried before: one that was is remembered, and costs nothing."""
+        tried = secrets.token_hex(8)
+        return [ask(f"guessed{number % GUESSED}", f"wrong-{tried}-{number}", ES256) for number in range(many)]
 
     def change_policy(self) -> str:
         """Return a request that binds somebody to another project: a policy event."""

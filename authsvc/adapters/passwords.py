@@ -1,6 +1,8 @@
 """Passwords at rest: argon2id through passlib's CryptContext (the `libpass` distribution), in a bounded pool of threads."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -12,6 +14,7 @@ from authsvc.core.password import MAX_PASSWORD_BYTES, normal_password
 
 _T = TypeVar("_T")
 
+NICENESS = 19
 WAITING_PER_SLOT = 16
 RETRY_AFTER = 2
 
@@ -32,7 +35,7 @@ class PasswordHasher:
         )
         # What an unknown user's password is verified against, so that it costs the same; nobody knows a password for it.
         self._nobody = str(self._context.hash("nobody"))
-        self._executor = ThreadPoolExecutor(slots, thread_name_prefix="hash")
+        self._executor = ThreadPoolExecutor(slots, thread_name_prefix="hash", initializer=_step_back)
         self._limit = slots * (WAITING_PER_SLOT + 1)
         self._busy = 0
 
@@ -85,3 +88,11 @@ class PasswordHasher:
         tried = normal_password(password)
         right = self._context.verify(tried[:MAX_PASSWORD_BYTES], stored)
         return bool(right) and len(tried) <= MAX_PASSWORD_BYTES
+
+
+def _step_back() -> None:
+    """Let this thread compute when nobody else wants the core: a flood of guesses must not make tokens wait.
+
+    On Linux a priority is a thread's own.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
