@@ -63,14 +63,6 @@ class Credential:
     expires_at: datetime | None = None
     owner_version: int | None = None
     service: str | None = None
-    created_at: datetime | None = None
-
-    @property
-    def chosen_end(self) -> datetime | None:
-        """Return the end that its maker chose; None when it has none, or the one that all of its kind have at the latest."""
-        if self.kind is CredentialKind.ROBOT or self.expires_at is None or self.created_at is None:
-            return self.expires_at
-        return self.expires_at if self.expires_at < self.created_at + MAX_LIFE else None
 
 
 def looks_like_machine_secret(text: str) -> bool:

@@ -111,7 +111,7 @@ class PasswordBody(Body):
 
 
 class NewTokenBody(Body):
-    """A personal access token to create."""
+    """A personal access token to create; without scopes it can do what its owner can. It ends after 366 days at the latest."""
 
     model_config = _example({"label": "laptop", "scopes": ["repository:acme/**:pull"]})
 

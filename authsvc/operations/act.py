@@ -39,17 +39,18 @@ class Actor:
 
     @property
     def is_narrowed(self) -> bool:
-        """Say whether the credential is less than its owner: what it made could be wider, live longer, or serve elsewhere."""
+        """Say whether the credential is less than its owner: what it made could be wider, or serve elsewhere.
+
+        Its end is not asked: without scopes it can do what its owner can, for as long as it lives.
+        """
         credential = self.who.credential
-        return credential is not None and (
-            credential.limits is not None or credential.chosen_end is not None or bool(credential.cidrs)
-        )
+        return credential is not None and (credential.limits is not None or bool(credential.cidrs))
 
     def demand_not_narrowed(self) -> None:
         """Raise ForbiddenError for a credential that is less than its owner, where what it made could be more than itself."""
         if self.is_narrowed:
             raise ForbiddenError(
-                "a credential with limits, an end or addresses makes no other: sign in with your password"
+                "a credential with limits or addresses makes no other: sign in with your password"
             )
 
     def is_user(self, user_id: str) -> bool:
@@ -135,14 +136,12 @@ class Authority:
     def demand_all_of(self, bindings: Iterable[Binding]) -> None:
         """Raise ForbiddenError unless all that `bindings` give is held, as widely and as long: nobody hands out more.
 
-        Nor does a credential hand out what lasts longer than itself, or serves where it does not.
+        Nor does a credential hand out what serves where it does not. Its own end narrows nothing: its owner's rights last longer.
         """
         for binding in bindings:
-            credential = self.credential
-            if credential and not _outlasts(credential.chosen_end, credential.cidrs, binding):
+            if self.credential and not _serves_within(self.credential.cidrs, binding):
                 raise ForbiddenError(
-                    "this would outlast your credential, or serve where it does not: give it the same end and addresses, "
-                    "or sign in with your password"
+                    "this would serve where your credential does not: give it the same addresses, or sign in with your password"
                 )
             for permission in binding.role.permissions:
                 if not all(self._holds(permission, binding, pattern) for pattern in binding.repositories):
@@ -159,7 +158,8 @@ class Authority:
         return self._is_left(permission) and any(
             held.role.covers(permission)
             and _reaches(held, permission, given.project, pattern)
-            and _outlasts(held.expires_at, held.cidrs, given)
+            and _outlasts(held.expires_at, given)
+            and _serves_within(held.cidrs, given)
             for held in self.snapshot.bindings
             if holds(held, self.circumstances)
         )
@@ -171,13 +171,13 @@ def _reaches(held: Binding, permission: Permission, project: str | None, pattern
     return held.covers_project(project) or (permission.type == ResourceType.REPOSITORY and same_part)
 
 
-def _outlasts(end: datetime | None, cidrs: Sequence[Network], given: Binding) -> bool:
-    """Say whether the end and addresses of a binding or a credential leave at least what `given` has.
+def _outlasts(end: datetime | None, given: Binding) -> bool:
+    """Say whether what ends then lasts at least as long as `given`: who holds something for a day gives it for a day."""
+    return end is None or (given.expires_at is not None and given.expires_at <= end)
 
-    Who holds something for a day gives it for a day.
-    """
-    if end is not None and (given.expires_at is None or given.expires_at > end):
-        return False
+
+def _serves_within(cidrs: Sequence[Network], given: Binding) -> bool:
+    """Say whether the addresses of a binding or a credential are at least those of `given`."""
     return not cidrs or (bool(given.cidrs) and all(any(_is_inside(g, h) for h in cidrs) for g in given.cidrs))
 
 

@@ -120,15 +120,17 @@ async def create_robot_secret(
 ) -> tuple[CredentialRecord, MachineSecret]:
     """Create a secret and return it with its text, this once; it hands out whatever the robot may do.
 
-    Secrets rotate by machine, so a credential that ends may make one that ends no later; a secret has neither limits nor
-    addresses, so a credential that has any makes none. Raises ConflictError when two live already; an expired one makes room.
+    Secrets rotate by machine, with a personal access token. A secret has neither limits nor addresses, so a credential that has
+    any makes none, whatever is bound to the robot now: more may be bound later. Raises ConflictError when two live already; an
+    expired one makes room.
     """
     async with deps.database.change(actor.by) as change:
         if new.expires_at is not None and new.expires_at <= change.time:
             raise InvalidInputError(Fault("/expires_at", "must be in the future"))
         robot = await _allowed_robot(deps, change, actor, "write", project, name)
         owner = _principal(robot)
-        _demand_no_more_than_itself(actor, new)
+        actor.demand_not_narrowed()
+        _demand_not_prolonged(actor, owner, new)
         authority = await read_authority(deps, change, actor)
         await demand_rights_of(change, authority, owner, until=new.expires_at)
         slot = await _free_slot(change, owner)
@@ -193,17 +195,14 @@ async def _allowed_robot(
     return found(await find_robot_record(read, project, name), "robot")
 
 
-def _demand_no_more_than_itself(actor: Actor, new: NewSecret) -> None:
-    """Hold a secret against the credential that makes it, whatever is bound to the robot now: more may be bound later."""
-    credential = actor.who.credential
-    if credential is None:
+def _demand_not_prolonged(actor: Actor, owner: Principal, new: NewSecret) -> None:
+    """Raise ForbiddenError where a robot's secret would make one of the same robot's that ends later: nothing prolongs itself."""
+    own = actor.who.credential
+    if own is None or own.owner != owner or own.expires_at is None:
         return
-    if credential.limits is not None or credential.cidrs:
-        actor.demand_not_narrowed()
-    end = credential.chosen_end
-    if end is not None and (new.expires_at is None or new.expires_at > end):
+    if new.expires_at is None or new.expires_at > own.expires_at:
         raise ForbiddenError(
-            "the secret would outlive your credential: give an earlier expires_at, or sign in with your password"
+            "the secret would outlive the one it is made with: give an earlier expires_at, or have the project's owner make it"
         )
 
 

@@ -40,8 +40,8 @@ async def create_token(
 ) -> tuple[CredentialRecord, MachineSecret]:
     """Create a token for oneself, or for a user whose rights one holds; return it with its text, this once.
 
-    For oneself it needs the password, as a token that makes another outlives its own revocation. For others, a credential with
-    limits, an end or addresses of its own makes none, as the new one could be wider.
+    For oneself it needs the password, as a token that makes another outlives its own end and revocation. For others, a
+    credential with limits or addresses of its own makes none, as the new one could be wider.
     """
     async with deps.database.change(actor.by) as change:
         latest = change.time + MAX_LIFE

@@ -40,7 +40,7 @@ class NewUser:
 async def create_user(deps: Deps, actor: Actor, new: NewUser) -> UserRecord:
     """Create a user; the password is hashed before any transaction begins.
 
-    A password has no end, no limits and no addresses, so a credential that has any sets none.
+    A password has neither limits nor addresses, so a credential that has any sets none.
     """
     if fault := describe_bad_user_name(new.name):
         raise InvalidInputError(Fault("/name", fault))

@@ -23,7 +23,7 @@ _REVISION = "coalesce((SELECT revision FROM batches ORDER BY prev DESC LIMIT 1),
 
 _CREDENTIAL = f"""
 SELECT {_REVISION}, c.kind, c.digest, c.limits, c.cidrs::text[], c.expires_at, c.owner_version, c.service, c.parent_id,
-       c.created_at, u.id, u.name, r.id, r.subject
+       u.id, u.name, r.id, r.subject
 FROM (SELECT 1) AS one
 LEFT JOIN credentials c ON c.id = %s
 LEFT JOIN users u ON u.id = c.user_id
@@ -126,7 +126,6 @@ async def find_credential(connection: Connection, id_: str) -> Known[Credential 
         owner_version,
         service,
         parent,
-        created_at,
         user_id,
         user,
         robot_id,
@@ -149,7 +148,6 @@ async def find_credential(connection: Connection, id_: str) -> Known[Credential 
         expires_at=expires_at,
         owner_version=owner_version,
         service=service,
-        created_at=created_at,
     )
     depends = {Thing("credential", id_), *_things_of(owner)}
     if parent is not None:
