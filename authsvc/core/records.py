@@ -198,6 +198,11 @@ class CredentialRecord:
     expires_at: datetime | None = None
     last_use: LastUse | None = None
 
+    @property
+    def version(self) -> int:
+        """Return the first: a credential is never changed, only made and revoked."""
+        return 1
+
     def state(self) -> dict[str, Json]:
         """See the module."""
         return {

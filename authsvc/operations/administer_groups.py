@@ -73,22 +73,27 @@ async def list_members(deps: Deps, actor: Actor, name: str, asked: Asked) -> Pag
         )
 
 
-async def add_member(deps: Deps, actor: Actor, name: str, user: str) -> None:
-    """Put a user into a group, which hands out all that is bound to the group; repeating it changes nothing."""
+async def add_member(deps: Deps, actor: Actor, name: str, user: str, expected: Versions) -> None:
+    """Put a user into a group, which hands out all that is bound to the group; repeating it changes nothing.
+
+    A membership is part of its group, and `expected` names the group's versions.
+    """
     async with deps.database.change(actor.by) as change:
         authority = await _authority(deps, change, actor, "group:write")
         group, member = await _pair(change, name, user)
+        check_version(group.version, expected)
         authority.demand_all_of(await find_group_bindings(await change.driver(), group.id))
         if not await is_member(change, group, member):
             await insert_member(change, group, member)
 
 
-async def remove_member(deps: Deps, actor: Actor, name: str, user: str) -> None:
-    """Take a user out of a group; the last administrator cannot go."""
+async def remove_member(deps: Deps, actor: Actor, name: str, user: str, expected: Versions) -> None:
+    """Take a user out of a group; the last administrator cannot go. `expected` is as for `add_member`."""
     async with deps.database.change(actor.by) as change:
         await _authority(deps, change, actor, "group:write")
         group, member = await _pair(change, name, user)
         found(member if await is_member(change, group, member) else None, "member")
+        check_version(group.version, expected)
         await delete_member(change, group, member)
         await keep_an_administrator(change)
 

@@ -175,11 +175,14 @@ async def get_robot_secret(
         return await deps.last_uses.of(read, record)
 
 
-async def delete_robot_secret(deps: Deps, actor: Actor, project: str | None, name: str, id_: str) -> None:
+async def delete_robot_secret(
+    deps: Deps, actor: Actor, project: str | None, name: str, id_: str, expected: Versions
+) -> None:
     """Revoke a secret, and the refresh tokens obtained with it."""
     async with deps.database.change(actor.by) as change:
         owner = _principal(await _allowed_robot(deps, change, actor, "write", project, name))
         record = found(await find_credential_record(change, owner, id_, CredentialKind.ROBOT), "secret")
+        check_version(record.version, expected)
         await delete_credential(change, record)
 
 

@@ -19,7 +19,7 @@ from authsvc.core.records import CredentialRecord
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority
 from authsvc.operations.administer_users import demand_sign_in_of
 from authsvc.operations.deps import Deps
-from authsvc.operations.page import Asked, Page, found, page_of
+from authsvc.operations.page import Asked, Page, Versions, check_version, found, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,15 @@ async def get_token(deps: Deps, actor: Actor, user: str, kind: CredentialKind, i
         return await deps.last_uses.of(read, record)
 
 
-async def delete_token(deps: Deps, actor: Actor, user: str, kind: CredentialKind, id_: str) -> None:
+async def delete_token(
+    deps: Deps, actor: Actor, user: str, kind: CredentialKind, id_: str, expected: Versions
+) -> None:
     """Revoke a token, and the refresh tokens obtained with it."""
     async with deps.database.change(actor.by) as change:
         owner = await _owner(deps, change, actor, user, "user:write")
-        await delete_credential(
-            change, found(await find_credential_record(change, owner, id_, kind), "token")
-        )
+        record = found(await find_credential_record(change, owner, id_, kind), "token")
+        check_version(record.version, expected)
+        await delete_credential(change, record)
 
 
 async def _owner(deps: Deps, read: Read, actor: Actor, name: str, permission: str) -> Principal:

@@ -108,16 +108,19 @@ async def change_user(
         return await deps.last_uses.of(change, user)
 
 
-async def set_password(deps: Deps, actor: Actor, name: str, password: str) -> None:
+async def set_password(deps: Deps, actor: Actor, name: str, password: str, expected: Versions) -> None:
     """Set a user's password, which ends every refresh token that was obtained with the old one.
 
-    One's own needs the old password, which the request was made with; another's needs everything that the other may do.
+    One's own needs the old password, which the request was made with; another's needs everything that the other may do. A
+    password is part of its user, and `expected` names the user's versions.
     """
     async with deps.database.read() as read:
         user = await _user_to_sign_in(deps, read, actor, name)
     password_hash = await hash_new_password(deps, password, name=user.name, email=user.email)
     async with deps.database.change(actor.by) as change:
-        await _store_password(change, await _user_to_sign_in(deps, change, actor, name), password_hash)
+        user = await _user_to_sign_in(deps, change, actor, name)
+        check_version(user.version, expected)
+        await _store_password(change, user, password_hash)
 
 
 async def _user_to_sign_in(deps: Deps, read: Read, actor: Actor, name: str) -> UserRecord:

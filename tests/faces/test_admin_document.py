@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
@@ -94,24 +95,47 @@ async def test_every_example_works_as_it_stands(world: World) -> None:
     made: dict[str, str] = {}
     failed = []
     for operation in _story():
-        path = operation.path
-        if path.endswith("/sessions/{id}"):
-            made[path.removesuffix("/{id}")] = await _session(world)
-        # An id is made up by the service: the story goes on with the one that was answered.
-        for name, value in operation.required.items():
-            collection = operation.path.partition(f"/{{{name}}}")[0]
-            path = path.replace(f"{{{name}}}", quote(made[collection] if name == "id" else str(value)))
-        query = {
-            name: value for name, value in operation.required.items() if f"{{{name}}}" not in operation.path
-        }
-        answer = await world.client.request(
-            operation.method, path, params=query, json=operation.body, auth=BY_ADMIN
-        )
+        answer = await _tell(world, operation, made)
         if answer.status_code != operation.success:
-            failed.append(f"{operation.method} {path}: {answer.status_code} {answer.text}")
-        elif operation.method == "POST" and "id" in answer.json():
-            made[operation.path] = answer.json()["id"]
+            failed.append(f"{operation.id}: {answer.status_code} {answer.text}")
     assert not failed, "\n".join(["", *failed])
+
+
+async def test_no_change_overlooks_if_match(world: World) -> None:
+    """Whatever changes something does nothing when `If-Match` names another version, and `*` is any; ETags are where we say."""
+    made: dict[str, str] = {}
+    failed = []
+    for operation in _story():
+        if operation.method != "GET":
+            before = len(await world.events())
+            answer = await _tell(world, operation, made, if_match='"99"')
+            if answer.status_code != 412 or len(await world.events()) != before:
+                failed.append(f"{operation.id}: {answer.status_code} {answer.text}")
+        answer = await _tell(world, operation, made, if_match="*")
+        said = operation.said["responses"][str(operation.success)].get("headers", {})
+        if answer.status_code != operation.success or ("etag" in answer.headers) is not ("ETag" in said):
+            failed.append(f"{operation.id}: {answer.status_code} {answer.headers} {answer.text}")
+    assert not failed, "\n".join(["", *failed])
+
+
+async def _tell(
+    world: World, operation: Operation, made: dict[str, str], if_match: str | None = None
+) -> httpx.Response:
+    """Make the request of an example; `made` has the ids of the story so far, as the service makes these up."""
+    path = operation.path
+    if path.endswith("/sessions/{id}") and path.removesuffix("/{id}") not in made:
+        made[path.removesuffix("/{id}")] = await _session(world)
+    for name, value in operation.required.items():
+        collection = operation.path.partition(f"/{{{name}}}")[0]
+        path = path.replace(f"{{{name}}}", quote(made[collection] if name == "id" else str(value)))
+    query = {name: value for name, value in operation.required.items() if f"{{{name}}}" not in operation.path}
+    headers = {} if if_match is None else {"if-match": if_match}
+    answer = await world.client.request(
+        operation.method, path, params=query, json=operation.body, auth=BY_ADMIN, headers=headers
+    )
+    if answer.is_success and operation.method == "POST" and "id" in answer.json():
+        made[operation.path] = answer.json()["id"]
+    return answer
 
 
 async def _session(world: World) -> str:

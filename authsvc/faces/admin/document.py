@@ -35,8 +35,10 @@ TAGS: list[dict[str, Any]] = [
 _DESCRIPTION = """Users, groups, robots, projects, roles, bindings, services and keys of authsvc.
 
 Sign in with Basic (a password or personal access token) or Bearer (a personal access token or robot secret). Lists are pages:
-follow `next_cursor`, or `Link`. A change may carry `If-Match`, and PATCH is a JSON merge patch (RFC 7396). What you may not know
-of is answered as what does not exist. Unknown members and parameters are refused. Errors are problem details (RFC 9457):
+follow `next_cursor`, or `Link`. A change may carry `If-Match` with the ETag of the thing, or of what it is part of (a password is
+of its user, a membership of its group); where nothing has one, any but `*` is 412. PATCH is a JSON merge patch (RFC 7396). What
+you may not know of is answered as what does not exist. Unknown members and parameters are refused. Errors are problem details
+(RFC 9457):
 
 | type | status | title |
 |---|---|---|
@@ -166,7 +168,7 @@ def _complete(operation: Document, path: str, method: str) -> None:
             )
             if headers := _headers(status, path, parameters):
                 response["headers"] = headers
-    for status in _problems_of(operation, path, method, parameters):
+    for status in _problems_of(operation, path, method):
         responses[str(status)] = {"$ref": f"#/components/responses/{_name(status)}"}
     body = operation.get("requestBody", {}).get("content", {})
     if method == "patch" and JSON in body:
@@ -185,16 +187,15 @@ def _headers(status: str, path: str, parameters: set[str]) -> Document:
         return {**_ETAG, **_LOCATION}
     if status == "200" and "cursor" in parameters:
         return _LINK
-    return _ETAG if status == "200" and path.endswith("}") else {}
+    # What is in the log never changes, so that nothing can be done to it that a version would guard.
+    return _ETAG if status == "200" and path.endswith("}") and "/audit/" not in path else {}
 
 
-def _problems_of(operation: Document, path: str, method: str, parameters: set[str]) -> Iterator[int]:
+def _problems_of(operation: Document, path: str, method: str) -> Iterator[int]:
     yield from (401, 403, 422, 429, 500, 503)
     if "{" in path or "404" in operation["responses"]:
         yield 404
     if "requestBody" in operation:
         yield from (400, 413, 415)
     if method != "get":
-        yield 409
-    if "if-match" in parameters:
-        yield 412
+        yield from (409, 412)

@@ -66,16 +66,20 @@ async def list_members(
 
 
 @router.put("/groups/{name}/members/{user}", status_code=204, tags=["groups"])
-async def add_member(deps: DepsDep, actor: ActorDep, name: GroupName, user: UserName) -> Response:
+async def add_member(
+    deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: GroupName, user: UserName
+) -> Response:
     """Put a user into a group."""
-    await administer_groups.add_member(deps, actor, name, user)
+    await administer_groups.add_member(deps, actor, name, user, versions)
     return answer_nothing()
 
 
 @router.delete("/groups/{name}/members/{user}", status_code=204, tags=["groups"])
-async def remove_member(deps: DepsDep, actor: ActorDep, name: GroupName, user: UserName) -> Response:
+async def remove_member(
+    deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: GroupName, user: UserName
+) -> Response:
     """Take a user out of a group."""
-    await administer_groups.remove_member(deps, actor, name, user)
+    await administer_groups.remove_member(deps, actor, name, user, versions)
     return answer_nothing()
 
 

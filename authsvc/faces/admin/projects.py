@@ -284,18 +284,18 @@ def _add_secrets(router: APIRouter, prefix: str, of: str, place: Callable[..., s
         id: Id,  # noqa: A002 - the path's name
     ) -> JSONResponse:
         """Read a robot's secret, without what is secret in it."""
-        return answer_one(
-            view_secret(await administer_robots.get_robot_secret(deps, actor, project, name, id))
-        )
+        secret = await administer_robots.get_robot_secret(deps, actor, project, name, id)
+        return answer_one(view_secret(secret), version=secret.version)
 
     @router.delete(f"{path}/{{id}}", status_code=204, tags=["robots"], name=f"delete_{of}_robot_secret")
     async def delete_secret(
         deps: DepsDep,
         actor: ActorDep,
+        versions: VersionsDep,
         project: place_type,
         name: RobotName,
         id: Id,  # noqa: A002 - the path's name
     ) -> Response:
         """Revoke a robot's secret."""
-        await administer_robots.delete_robot_secret(deps, actor, project, name, id)
+        await administer_robots.delete_robot_secret(deps, actor, project, name, id, versions)
         return answer_nothing()

@@ -13,10 +13,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from authsvc.core.errors import Fault, InvalidInputError
+from authsvc.core.errors import Fault, InvalidInputError, StaleVersionError
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+IF_MATCH = "if-match"
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 _SHOWN = 64
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -39,9 +41,12 @@ class StrictRoute(APIRoute):
         parameters = _query_parameters(self.dependant)
         kinds = (JSON, MERGE_PATCH) if "PATCH" in (self.methods or ()) else (JSON,)
         takes_body = self.body_field is not None
+        takes_versions = IF_MATCH in _header_parameters(self.dependant)
 
         async def handle_strictly(request: Request) -> Response:
             _check_parameters(request, parameters)
+            if not takes_versions:
+                _check_condition(request)
             return await handle(await _read(request, kinds) if takes_body else request)
 
         return handle_strictly
@@ -132,6 +137,19 @@ def _check_parameters(request: Request, known: frozenset[str]) -> None:
                 else "is not known: there are no parameters here"
             )
             raise InvalidInputError(Fault(name[:_SHOWN], offered))
+
+
+def _check_condition(request: Request) -> None:
+    """Raise StaleVersionError for an `If-Match` on a change of what has no version: the condition is false (RFC 9110 13.1.1)."""
+    condition = request.headers.get(IF_MATCH, "*").strip()
+    if condition != "*" and request.method not in SAFE_METHODS:
+        raise StaleVersionError("this has no ETag that `If-Match` could name: leave it out, or send *")
+
+
+def _header_parameters(dependant: Dependant) -> frozenset[str]:
+    """Return the names of all headers that a route and what it depends on read."""
+    names = frozenset(field.alias for field in dependant.header_params)
+    return names.union(*(_header_parameters(inner) for inner in dependant.dependencies))
 
 
 def _query_parameters(dependant: Dependant) -> frozenset[str]:

@@ -67,9 +67,11 @@ async def delete_user(deps: DepsDep, actor: ActorDep, versions: VersionsDep, nam
 
 
 @router.put("/users/{name}/password", status_code=204, tags=["users"])
-async def set_password(deps: DepsDep, actor: ActorDep, name: UserName, body: PasswordBody) -> Response:
+async def set_password(
+    deps: DepsDep, actor: ActorDep, versions: VersionsDep, name: UserName, body: PasswordBody
+) -> Response:
     """Set a user's password; refresh tokens obtained with the old one end."""
-    await administer_users.set_password(deps, actor, name, body.password)
+    await administer_users.set_password(deps, actor, name, body.password, versions)
     return answer_nothing()
 
 
@@ -99,15 +101,20 @@ async def list_tokens(
 @router.get("/users/{name}/tokens/{id}", response_model=TokenView, tags=["tokens"])
 async def read_token(deps: DepsDep, actor: ActorDep, name: UserName, id: Id) -> JSONResponse:  # noqa: A002 - the path's name
     """Read a personal access token, without its secret."""
-    return answer_one(
-        view_token(await administer_tokens.get_token(deps, actor, name, CredentialKind.PERSONAL, id))
-    )
+    token = await administer_tokens.get_token(deps, actor, name, CredentialKind.PERSONAL, id)
+    return answer_one(view_token(token), version=token.version)
 
 
 @router.delete("/users/{name}/tokens/{id}", status_code=204, tags=["tokens"])
-async def delete_token(deps: DepsDep, actor: ActorDep, name: UserName, id: Id) -> Response:  # noqa: A002 - the path's name
+async def delete_token(
+    deps: DepsDep,
+    actor: ActorDep,
+    versions: VersionsDep,
+    name: UserName,
+    id: Id,  # noqa: A002 - the path's name
+) -> Response:
     """Revoke a personal access token, and the refresh tokens obtained with it."""
-    await administer_tokens.delete_token(deps, actor, name, CredentialKind.PERSONAL, id)
+    await administer_tokens.delete_token(deps, actor, name, CredentialKind.PERSONAL, id, versions)
     return answer_nothing()
 
 
@@ -125,15 +132,20 @@ async def list_sessions(
 @router.get("/users/{name}/sessions/{id}", response_model=SessionView, tags=["sessions"])
 async def read_session(deps: DepsDep, actor: ActorDep, name: UserName, id: Id) -> JSONResponse:  # noqa: A002 - the path's name
     """Read a refresh token, without its secret."""
-    return answer_one(
-        view_session(await administer_tokens.get_token(deps, actor, name, CredentialKind.REFRESH, id))
-    )
+    session = await administer_tokens.get_token(deps, actor, name, CredentialKind.REFRESH, id)
+    return answer_one(view_session(session), version=session.version)
 
 
 @router.delete("/users/{name}/sessions/{id}", status_code=204, tags=["sessions"])
-async def delete_session(deps: DepsDep, actor: ActorDep, name: UserName, id: Id) -> Response:  # noqa: A002 - the path's name
+async def delete_session(
+    deps: DepsDep,
+    actor: ActorDep,
+    versions: VersionsDep,
+    name: UserName,
+    id: Id,  # noqa: A002 - the path's name
+) -> Response:
     """Revoke a refresh token."""
-    await administer_tokens.delete_token(deps, actor, name, CredentialKind.REFRESH, id)
+    await administer_tokens.delete_token(deps, actor, name, CredentialKind.REFRESH, id, versions)
     return answer_nothing()
 
 

@@ -70,14 +70,14 @@ def list_members(name: GroupArgument, *, limit: LimitOption = None, output: Form
 @group.command("add-member")
 def add_member(name: GroupArgument, user: UserArgument) -> None:
     """Put a user into a group."""
-    run(lambda deps, actor: administer_groups.add_member(deps, actor, name, user))
+    run(lambda deps, actor: administer_groups.add_member(deps, actor, name, user, None))
     say(f"{user} is in {name}")
 
 
 @group.command("remove-member")
 def remove_member(name: GroupArgument, user: UserArgument) -> None:
     """Take a user out of a group."""
-    run(lambda deps, actor: administer_groups.remove_member(deps, actor, name, user))
+    run(lambda deps, actor: administer_groups.remove_member(deps, actor, name, user, None))
     say(f"{user} is no longer in {name}")
 
 

@@ -160,5 +160,5 @@ def show_one_secret(name: RobotArgument, id_: IdArgument, output: FormOption = F
 def delete_secret(name: RobotArgument, id_: IdArgument) -> None:
     """Revoke a robot's secret."""
     place, short = read_robot(name)
-    run(lambda deps, actor: administer_robots.delete_robot_secret(deps, actor, place, short, id_))
+    run(lambda deps, actor: administer_robots.delete_robot_secret(deps, actor, place, short, id_, None))
     say(f"the secret {id_} is revoked")

@@ -114,7 +114,7 @@ def disable(name: NameArgument, output: FormOption = Form.TABLE) -> None:
 def set_password(name: NameArgument, *, stdin: StdinOption = False) -> None:
     """Set a user's password, asked for at the terminal. Sessions begun with the old one end."""
     body = read_body(PasswordBody, password=read_password(stdin=stdin, otherwise="--stdin"))
-    run(lambda deps, actor: administer_users.set_password(deps, actor, name, body.password))
+    run(lambda deps, actor: administer_users.set_password(deps, actor, name, body.password, None))
     say(f"{name} has a new password")
 
 
@@ -186,7 +186,11 @@ def show_token(name: NameArgument, id_: IdArgument, output: FormOption = Form.TA
 @token.command("delete")
 def delete_token(name: NameArgument, id_: IdArgument) -> None:
     """Revoke a personal access token, and sessions begun with it."""
-    run(lambda deps, actor: administer_tokens.delete_token(deps, actor, name, CredentialKind.PERSONAL, id_))
+    run(
+        lambda deps, actor: administer_tokens.delete_token(
+            deps, actor, name, CredentialKind.PERSONAL, id_, None
+        )
+    )
     say(f"the token {id_} is revoked")
 
 
@@ -210,7 +214,11 @@ def show_session(name: NameArgument, id_: IdArgument, output: FormOption = Form.
 @session.command("delete")
 def delete_session(name: NameArgument, id_: IdArgument) -> None:
     """Revoke a session."""
-    run(lambda deps, actor: administer_tokens.delete_token(deps, actor, name, CredentialKind.REFRESH, id_))
+    run(
+        lambda deps, actor: administer_tokens.delete_token(
+            deps, actor, name, CredentialKind.REFRESH, id_, None
+        )
+    )
     say(f"the session {id_} is revoked")
 
 
