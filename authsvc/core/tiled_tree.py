@@ -7,8 +7,9 @@ reads some tiles and no entry but the newest, however long the log is.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from authsvc.core.merkle import EMPTY, HASH_BYTES, node_hash
-from authsvc.core.proof import HashOf
+from authsvc.core.merkle import EMPTY, HASH_BYTES, Frontier, node_hash
+from authsvc.core.note import Checkpoint
+from authsvc.core.proof import HashOf, consistency_proof, verify_consistency
 from authsvc.core.tiles import TileError, split_tile, subtree_root
 
 TILE_LEVELS = 8
@@ -31,6 +32,33 @@ def span_of(node: Node) -> Span:
     """Return the hashes under a node that tiles hold: 1 to 128, a power of two."""
     level, above = divmod(node[0], TILE_LEVELS)
     return Span(level, node[1] << above, 1 << above)
+
+
+def frontier_of(size: int, hash_of: HashOf, *, level: int = 0) -> Frontier:
+    """Return the frontier of the tree of the first `size` nodes of a level."""
+    bits = [bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+    return Frontier(size, tuple(hash_of(level + bit, (size >> bit) - 1) for bit in bits))
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A tree of `size` leaves that another is to begin with: what it was made of is true if it leads there."""
+
+    size: int
+    root: bytes
+    proof: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, size: int, head: Checkpoint, hash_of: HashOf, *, root: bytes | None = None) -> "Prefix":
+        """Return the prefix of the head's tree, by its hashes; `root` is given where it was made of others."""
+        root = frontier_of(size, hash_of).root if root is None else root
+        return cls(size, root, consistency_proof(size, head.size, hash_of))
+
+    def check(self, head: Checkpoint) -> None:
+        """Raise ProofError unless the head's tree begins with it."""
+        verify_consistency(
+            old_size=self.size, old_root=self.root, new_size=head.size, new_root=head.root, proof=self.proof
+        )
 
 
 def nodes_of(prove: Callable[[HashOf], object]) -> list[Node]:

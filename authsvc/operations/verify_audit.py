@@ -11,6 +11,7 @@ from authsvc.core.event import Kind
 from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import NoteError
 from authsvc.core.proof import ProofError
+from authsvc.core.stored_tiles import verify_tiles
 from authsvc.core.tlog_proof import TlogProof
 from authsvc.core.verified import Known, Missing, TamperedError, Verified
 from authsvc.operations.read_checkpoint import CheckpointReader, Trust
@@ -38,7 +39,8 @@ def verify_database(
     """Return what the log at `dsn` proves, and that it holds the checkpoints `known`, which were kept elsewhere.
 
     With `replay` every decision is made again; a log whose beginning was pruned has no policy to do it by, and is not replayed.
-    The names of the epochs are taken from the database, the key never is. Raises TamperedError and UnavailableError.
+    The names of the epochs are taken from the database, the key never is. Raises TamperedError, of this FalseTileError when all
+    is proved but for the tiles that proofs are made of, and UnavailableError.
     """
     with open_audit_rows(dsn) as rows:
         missing = _claimed_missing(rows)
@@ -57,6 +59,13 @@ def verify_database(
         stray = rows.beyond(whole.size)
         if stray is not None:
             raise TamperedError(stray, "a row that no signed batch covers")
+        _judge(whole, trust, known, missing)
+        verify_tiles(rows.tiles, rows.trees(), rows.entries)
+    return whole
+
+
+def _judge(whole: Verified, trust: Trust, known: Sequence[Known], missing: Sequence[Missing]) -> None:
+    """Raise TamperedError for what only the whole log tells."""
     whole.judge(known, missing)
     for loss in whole.losses:
         try:
@@ -66,7 +75,6 @@ def verify_database(
                 loss.lost_from,
                 f"epoch {loss.epoch} writes off entries by a checkpoint that was never signed: {error}",
             ) from error
-    return whole
 
 
 def _claimed_missing(rows: AuditRows) -> list[Missing]:

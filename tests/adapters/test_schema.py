@@ -391,6 +391,9 @@ def test_replication_role_opens_no_door(as_role: Connection, table: str, change:
         "SELECT guard_table('users', true)",
         "SELECT prune_log(now() - interval '2 years', 0)",
         "INSERT INTO kept_policy VALUES (7, '')",
+        "INSERT INTO tiles VALUES (0, 1, tile_root(repeat('x', 8192)::bytea), repeat('x', 8192)::bytea)",
+        "SELECT add_tile(0, 1, repeat('x', 8192)::bytea)",
+        "SELECT forget_tiles(0)",
         "DELETE FROM legal_holds",
         "SELECT pg_read_file('postgresql.conf')",
         "COPY log TO '/tmp/log'",
@@ -417,7 +420,12 @@ def test_only_the_first_epoch_is_opened_by_the_application(as_role: Connection) 
 @auditor
 def test_the_auditor_opens_no_epoch(as_role: Connection) -> None:
     """Neither that function nor the other one with its owner's rights is the auditor's to call."""
-    for call in ("open_first_epoch('mine', 'mine')", "ensure_log_partitions()", "prune_log(now(), 0)"):
+    for call in (
+        "open_first_epoch('mine', 'mine')",
+        "ensure_log_partitions()",
+        "prune_log(now(), 0)",
+        "fill_tiles(1)",
+    ):
         with pytest.raises(InsufficientPrivilege):
             as_role.execute(f"SELECT {call}".encode())
         as_role.rollback()

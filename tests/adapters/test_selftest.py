@@ -57,6 +57,12 @@ PARTITION = "{partition}"
         ("GRANT INSERT ON {partition} TO authsvc_app", "INSERT on log_.*revoke it"),
         ("GRANT INSERT ON epochs TO authsvc_app", "INSERT on epochs.*revoke it"),
         ("GRANT INSERT ON kept_policy TO authsvc_app", "INSERT on kept_policy.*revoke it"),
+        ("GRANT INSERT ON tiles TO authsvc_app", "INSERT on tiles.*revoke it"),
+        (
+            "GRANT EXECUTE ON FUNCTION add_tile(integer, bigint, bytea) TO authsvc_app",
+            "the right to make tiles on tiles.*revoke it",
+        ),
+        ("GRANT EXECUTE ON FUNCTION forget_tiles(bigint) TO PUBLIC", "the right to make tiles"),
         (
             "GRANT EXECUTE ON FUNCTION prune_log(timestamptz, bigint) TO authsvc_app",
             "the right to prune on log.*revoke it",

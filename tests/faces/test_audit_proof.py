@@ -18,6 +18,8 @@ from authsvc.core.proof import verify_consistency
 from authsvc.core.tiles import TilePlace, decode_bundle, split_tile, subtree_root
 from authsvc.core.tlog_proof import TlogProof
 from authsvc.operations.deps import Deps
+from authsvc.operations.read_checkpoint import Trust
+from authsvc.operations.repair_tiles import find_false_tile, repair_tiles
 from authsvc.operations.run_background import fill_tiles
 from authsvc.wiring import audit_public_key
 from tests.world import ADMIN, ADMIN_PASSWORD, World, password_of
@@ -128,15 +130,93 @@ async def test_reading_entries_is_logged_and_hashes_are_not_shown_to_everybody(
             assert response.status_code == status, path
 
 
-async def test_a_proof_that_the_database_would_make_false_is_not_given(
+def lie(superuser_url: str, statement: str, *values: object) -> None:
+    """Change what the guards protect, as a database administrator can."""
+    with psycopg.connect(superuser_url) as connection:
+        tables = ["tiles", "batches"]
+        tables += [
+            name
+            for (name,) in connection.execute(
+                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log'::regclass"
+            )
+        ]
+        for table in tables:
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only".encode())
+        connection.execute(statement.encode(), values)
+        for table in tables:
+            connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only".encode())
+
+
+FALSE_TILES = (
+    "UPDATE tiles SET hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40)) WHERE index = 1",
+    "UPDATE tiles SET root = set_byte(root, 4, 255 - get_byte(root, 4)) WHERE index = 1",
+    "DELETE FROM tiles WHERE index = 0",
+    "INSERT INTO tiles SELECT 0, 1000000, root, hashes FROM tiles WHERE index = 1",
+    "INSERT INTO tiles SELECT 0, 2, root, hashes FROM tiles WHERE index = 1",
+)
+
+
+@pytest.mark.parametrize("change", FALSE_TILES)
+async def test_whatever_tiles_say_what_is_given_is_the_tree(
+    world: World, deps: Deps, settings: Settings, superuser_url: str, change: str
+) -> None:
+    """Proofs, consistency and tiles are those of the signed tree though stored tiles are false, until these are repaired."""
+    await grow(deps, 600)
+    await fill_tiles(deps)
+    lie(superuser_url, change)
+    head = trusted((await get(world, "/checkpoint")).text, settings)
+    leaves: list[bytes] = []
+    for place in (TilePlace(0, 0), TilePlace(0, 1), TilePlace(0, 2, head.size - 512)):
+        leaves += split_tile((await get(world, f"/{place.path}")).content, place.width)
+    assert EMPTY.append(leaves).root == head.root
+    assert (await get(world, "/tile/1/000.p/2")).content == b"".join(
+        subtree_root(leaves[at : at + 256]) for at in (0, 256)
+    )
+    for seq in (0, 257, 300, 560):
+        proof = TlogProof.parse((await get(world, f"/{seq}/proof")).text)
+        proof.verify(leaves[seq], trusted(proof.checkpoint, settings))
+    for old, new in ((1, 300), (257, 513), (512, head.size)):
+        shown = (await get(world, f"/consistency?old={old}&new={new}")).json()
+        verify_consistency(
+            old_size=old, old_root=EMPTY.append(leaves[:old]).root, new_size=new, new_root=EMPTY.append(leaves[:new]).root,
+            proof=[base64.b64decode(hash_) for hash_ in shown["hashes"]],
+        )  # fmt: skip
+
+    trust, owner = Trust(audit_public_key(settings)), settings.owner_database_url
+    assert owner is not None
+    false = find_false_tile(superuser_url, trust)
+    assert false is not None
+    await repair_tiles(false, owner_url=owner.get_secret_value, archive=None, trust=trust)
+    assert find_false_tile(superuser_url, trust) is None
+    await get(world, "/257/proof")
+
+
+async def test_what_contradicts_the_checkpoint_is_not_given(
     world: World, deps: Deps, superuser_url: str
 ) -> None:
-    """A tile that was tampered with gives an error that names the verifier, never a proof that proves nothing."""
+    """Where entries were changed too, or the newest checkpoint, the answer is an error that names the verifier."""
     await grow(deps, 300)
-    with psycopg.connect(superuser_url) as connection:
-        connection.execute("INSERT INTO tiles VALUES (0, 0, %s, %s)", [bytes(32), bytes(8192)])
-    answer = await get(world, "/7/proof", expect=503)
-    assert "audit verify" in answer.json()["detail"]
+    await fill_tiles(deps)
+    lie(superuser_url, "DELETE FROM tiles")
+    lie(superuser_url, "UPDATE log SET entry = '{}' WHERE seq = 100")
+    for path in ("/7/proof", "/consistency?old=7", "/tile/0/000"):
+        assert "audit verify" in (await get(world, path, expect=503)).json()["detail"]
+    lie(superuser_url, "UPDATE batches SET checkpoint = replace(checkpoint, '/audit/1', '/audit/2')")
+    for path in ("/checkpoint", "/7/proof"):
+        assert "audit verify" in (await get(world, path, expect=503)).json()["detail"]
+
+
+async def test_the_application_stores_no_tile_of_its_own(deps: Deps, settings: Settings) -> None:
+    """Whoever has stolen the application's role can have tiles made of the log, and no others."""
+    await grow(deps, 300)
+    assert settings.database_url is not None
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as application:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            application.execute("INSERT INTO tiles VALUES (0, 0, %s, %s)", [bytes(32), bytes(8192)])
+        application.execute("SELECT fill_tiles(1)")
+    assert (
+        find_false_tile(settings.database_url.get_secret_value(), Trust(audit_public_key(settings))) is None
+    )
 
 
 async def test_tiles_are_stored_to_any_height(deps: Deps, superuser_url: str) -> None:

@@ -63,7 +63,16 @@ def test_verification(own_service: Service) -> None:
     proved = own_service.command("audit", "verify", "--dsn", auditor).succeeded()
     assert proved.out.startswith("proved: ")
 
+    assert "nothing to repair" in own_service.command("audit", "repair-tiles").succeeded().out
+
     superuser = own_service.command("db", "url", "--role", "superuser").succeeded().out.strip()
+    with psycopg.connect(superuser) as connection:
+        connection.execute("INSERT INTO tiles VALUES (0, 7, %s, %s)", [bytes(32), bytes(8192)])
+    own_service.command("audit", "verify").failed(code=1, saying="audit repair-tiles")
+    own_service.command("audit", "repair-tiles").failed(code=1, saying="nothing was changed: add --yes")
+    own_service.command("audit", "repair-tiles", "--yes").succeeded()
+    own_service.command("audit", "verify").succeeded()
+
     with psycopg.connect(superuser) as connection:
         connection.execute("SET session_replication_role = replica")
         with pytest.raises(

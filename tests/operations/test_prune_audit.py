@@ -19,6 +19,7 @@ from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import look
 from authsvc.operations.prune_audit import Pruning, prune_audit
 from authsvc.operations.read_checkpoint import Trust
+from authsvc.operations.repair_tiles import find_false_tile, repair_tiles
 from authsvc.operations.verify_audit import verify_audit
 from authsvc.wiring import audit_public_key, open_deps
 from tests.adapters.logbook import move_policy
@@ -237,6 +238,31 @@ async def test_an_attempt_is_taken_up_again(
     assert verify_audit(superuser_url, public=audit_public_key(settings)).size == size
     await _prune(deps, settings, archive())
     assert _seqs(superuser_url) == list(range(cut, size))
+
+
+async def test_tiles_of_pruned_entries_are_repaired_from_the_archive(
+    settings: Settings, deps: Deps, cut: int, archive: Archive, superuser_url: str
+) -> None:
+    """A false tile over pruned entries is found by the signed tree alone, and made again of an archive that proves it."""
+    del cut
+    short, whole = archive(EDGE - timedelta(days=20)), archive()
+    await _prune(deps, settings, whole)
+    assert settings.owner_database_url is not None
+    owner_url, trust = settings.owner_database_url.get_secret_value, Trust(audit_public_key(settings))
+    assert find_false_tile(superuser_url, trust) is None
+    with psycopg.connect(superuser_url) as connection:
+        connection.execute("ALTER TABLE tiles DISABLE TRIGGER append_only")
+        connection.execute("UPDATE tiles SET hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40))")
+        connection.execute("ALTER TABLE tiles ENABLE ALWAYS TRIGGER append_only")
+    false = find_false_tile(superuser_url, trust)
+    assert false is not None
+    assert false.seq == 0
+    for given in (None, short):
+        with pytest.raises(ConflictError, match="were pruned: give --archive"):
+            await repair_tiles(false, owner_url=owner_url, archive=given, trust=trust)
+    assert find_false_tile(superuser_url, trust) is not None
+    await repair_tiles(false, owner_url=owner_url, archive=whole, trust=trust)
+    assert find_false_tile(superuser_url, trust) is None
 
 
 async def test_a_pruned_log_is_proved(

@@ -13,6 +13,8 @@ from psycopg.types.numeric import Int8BinaryLoader
 
 from authsvc.adapters.postgres.stored_columns import MICROSECONDS_TO_2000, STORED_COLUMNS
 from authsvc.core.errors import UnavailableError
+from authsvc.core.stored_tiles import TileRow, TreeAt
+from authsvc.core.tiles import TILE_WIDTH
 from authsvc.core.verify import BatchRow, LogRow
 
 _ROWS = 5_000
@@ -33,6 +35,12 @@ SELECT coalesce(min(size), 0) FROM batches WHERE size > (SELECT max(seq) FROM lo
 _BATCHES = (
     "SELECT prev, size, entries, root, frontier, revision, epoch, checkpoint FROM batches ORDER BY prev"
 )
+_TILES = "SELECT index, root, hashes FROM tiles WHERE level = {level} ORDER BY index"
+_TILES_AT_ONCE = 256
+_TREES = f"""
+SELECT DISTINCT ON (size / {TILE_WIDTH}) size, frontier FROM batches ORDER BY size / {TILE_WIDTH}, size
+"""  # noqa: S608 - what is formatted in is a constant
+_ENTRIES_OF = "SELECT entry FROM log WHERE seq >= %s AND seq < %s ORDER BY seq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,19 @@ class AuditRows:
         """Return the entries of a rare kind, as the columns have it."""
         return self.connection.execute(sql.SQL(_OF_KIND).format(kind=kind, usual=_usual())).fetchall()
 
+    def entries(self, first: int, end: int) -> list[bytes]:
+        """Return the entries of a range that the log has."""
+        return [entry for (entry,) in self.connection.execute(_ENTRIES_OF, [first, end]).fetchall()]
+
+    def tiles(self, level: int) -> Iterator[TileRow]:
+        """Yield the stored tiles of a level, in order."""
+        query = sql.SQL(_TILES).format(level=level)
+        return map(TileRow._make, chain.from_iterable(self._chunks("tiles", query, size=_TILES_AT_ONCE)))
+
+    def trees(self) -> Iterator[TreeAt]:
+        """Yield the tree after the first batch with each number of full tiles, in order."""
+        return map(TreeAt._make, self._stream("trees", sql.SQL(_TREES)))
+
     def beyond(self, end: int) -> int | None:
         """Return the seq of a row that lies outside of the log's `end` entries, or None."""
         low, high = self.connection.execute(sql.SQL(_BEYOND).format(end=end)).fetchone() or (None, None)
@@ -96,11 +117,11 @@ class AuditRows:
     def _stream(self, name: str, query: sql.SQL | sql.Composed) -> Iterator[Any]:
         return chain.from_iterable(self._chunks(name, query))
 
-    def _chunks(self, name: str, query: sql.SQL | sql.Composed) -> Iterator[list[Any]]:
+    def _chunks(self, name: str, query: sql.SQL | sql.Composed, *, size: int = _ROWS) -> Iterator[list[Any]]:
         with self.connection.cursor(f"verify_{name}") as cursor:
-            cursor.itersize = _ROWS
+            cursor.itersize = size
             cursor.execute(query, binary=True)
-            while rows := cursor.fetchmany(_ROWS):
+            while rows := cursor.fetchmany(size):
                 yield rows
 
 

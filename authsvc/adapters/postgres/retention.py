@@ -37,6 +37,12 @@ async def find_prunable(connection: Connection, *, before: datetime) -> Prunable
     return None if first is None or end is None or first >= end else Prunable(first, end, until)
 
 
+async def find_first(connection: Connection) -> int:
+    """Return the sequence number of the first entry that the log still has, 0 where it has none."""
+    row = await (await connection.execute("SELECT coalesce(min(seq), 0) FROM log")).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 async def find_pruning(connection: Connection, prunable: Prunable) -> int | None:
     """Return the event that already says that this is pruned, where an earlier attempt ended before it was."""
     row = await (

@@ -11,14 +11,16 @@ SELECT c.oid, c.relname, c.relowner, c.relispartition FROM pg_class c WHERE c.re
          OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log'::regclass))
 """
 
-# A right on single columns counts; a partition is written through its parent only, epochs and what is kept by functions only.
+# A right on single columns counts; a partition is written through its parent only, what is listed by functions only.
 _RIGHTS = f"""
 SELECT g.relname, privilege FROM ({_GUARDED}) AS g,
     unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER', 'INSERT']) AS privilege
-WHERE (g.relispartition OR g.relname IN ('epochs', 'kept_policy') OR privilege <> 'INSERT') AND CASE
+WHERE (g.relispartition OR g.relname IN ('epochs', 'kept_policy', 'tiles') OR privilege <> 'INSERT') AND CASE
     WHEN privilege IN ('UPDATE', 'INSERT') THEN has_any_column_privilege(g.oid, privilege)
     ELSE has_table_privilege(g.oid, privilege) END
 UNION ALL SELECT 'log', 'the right to prune' WHERE has_function_privilege('prune_log(timestamptz, bigint)', 'EXECUTE')
+UNION ALL SELECT 'tiles', 'the right to make tiles' WHERE has_function_privilege('add_tile(integer, bigint, bytea)', 'EXECUTE')
+    OR has_function_privilege('forget_tiles(bigint)', 'EXECUTE')
 UNION ALL SELECT g.relname, 'ownership' FROM ({_GUARDED}) AS g WHERE pg_has_role(g.relowner, 'USAGE')
 """  # noqa: S608 - formatted from the constant above
 

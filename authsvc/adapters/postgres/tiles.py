@@ -6,24 +6,11 @@ from typing import Any
 from authsvc.adapters.postgres.log import Connection
 from authsvc.core.merkle import HASH_BYTES
 from authsvc.core.tiled_tree import Node, span_of
-from authsvc.core.tiles import TILE_WIDTH, TilePlace, split_tile, subtree_root
-
-TILES_LOCK = 4_703_010
+from authsvc.core.tiles import TILE_WIDTH, split_tile
 
 _LEAF = r"sha256('\x00'::bytea || entry)"
 
 _TILED = "SELECT coalesce(max(index) + 1, 0) FROM tiles WHERE level = 0"
-
-_SIZE = "SELECT coalesce((SELECT size FROM batches ORDER BY prev DESC LIMIT 1), 0)"
-
-_FULL_TILES = f"""
-SELECT seq / {TILE_WIDTH}, string_agg({_LEAF}, ''::bytea ORDER BY seq) FROM log
-WHERE seq >= %s AND seq < %s GROUP BY 1 ORDER BY 1
-"""  # noqa: S608 - formatted from the constants above
-
-_ROOTS = "SELECT string_agg(root, ''::bytea ORDER BY index) FROM tiles WHERE level = %s AND index >= %s AND index < %s"
-
-_INSERT = "INSERT INTO tiles (level, index, root, hashes) VALUES (%s, %s, %s, %s)"
 
 # A tile that is full is stored. One that is not has its hashes in the tiles below: each is the root of one of these.
 _SPANS = f"""
@@ -44,32 +31,21 @@ _CHECKPOINT = "SELECT checkpoint FROM batches ORDER BY prev DESC LIMIT 1"
 
 
 async def add_full_tiles(connection: Connection, *, most: int) -> bool:
-    """Store the next tiles that the log has filled, `most` of the lowest level, and say whether there are more.
+    """Have the database store the next tiles that the log has filled, `most` of the lowest level; say whether there are more.
 
     One worker at a time does; the others leave it to that one.
     """
-    async with connection.transaction():
-        if not await _value(connection, f"SELECT pg_try_advisory_xact_lock({TILES_LOCK})"):
-            return False
-        done: int = await _value(connection, _TILED)
-        full: int = await _value(connection, _SIZE) // TILE_WIDTH
-        end = min(done + most, full)
-        if done < end:
-            cursor = await connection.execute(_FULL_TILES, [done * TILE_WIDTH, end * TILE_WIDTH])
-            for index, hashes in await cursor.fetchall():
-                await _add(connection, TilePlace(0, index), hashes)
-    return end < full
+    return bool(await _value(connection, "SELECT fill_tiles(%s)", most))
 
 
-async def _add(connection: Connection, place: TilePlace, hashes: bytes) -> None:
-    """Store a full tile, and those above that it completes."""
-    root = subtree_root(split_tile(hashes, TILE_WIDTH))
-    await connection.execute(_INSERT, [place.level, place.index, root, hashes])
-    parent, last = divmod(place.index, TILE_WIDTH)
-    if last == TILE_WIDTH - 1:
-        first = parent * TILE_WIDTH
-        roots = await _value(connection, _ROOTS, place.level, first, first + TILE_WIDTH)
-        await _add(connection, TilePlace(place.level + 1, parent), roots)
+async def forget_tiles(connection: Connection, first: int) -> int:
+    """Delete, as the owner, the tiles from the one of the lowest level on, and those above; return how many."""
+    return int(await _value(connection, "SELECT forget_tiles(%s)", first))
+
+
+async def add_tile(connection: Connection, index: int, hashes: bytes) -> None:
+    """Store, as the owner, a full tile of the lowest level, and those above that it completes."""
+    await connection.execute("SELECT add_tile(0, %s, %s)", [index, hashes])
 
 
 async def count_tiled(connection: Connection) -> int:

@@ -1,4 +1,4 @@
-"""authsvc audit recover and prune: the two commands that leave less of the log than there was, and say so in it."""
+"""authsvc audit recover, prune and repair-tiles: what is done to the log as its owner."""
 
 import asyncio
 from contextlib import ExitStack
@@ -9,10 +9,12 @@ import typer
 
 from authsvc.config import read_settings
 from authsvc.core.note import NoteError
+from authsvc.core.verified import TamperedError
 from authsvc.operations.prune_audit import Pruning, prune_audit
 from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.recover_audit import recover_audit, start_database
-from authsvc.wiring import audit_public_key, open_deps, open_recovery, owner_url
+from authsvc.operations.repair_tiles import find_false_tile, repair_tiles
+from authsvc.wiring import application_url, audit_public_key, open_deps, open_recovery, owner_url
 
 USAGE = 2
 
@@ -86,3 +88,39 @@ def prune(
         )
         raise typer.Exit(1)
     typer.echo(f"authsvc: pruned {what}; they are in {archive} alone now")
+
+
+def repair(
+    archive: Annotated[
+        Path | None, typer.Option(help="An archive that has what was pruned, if false tiles are of that.")
+    ] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")] = False,
+) -> None:
+    """Make stored tiles again that are not the tree's. Proofs are made of them; 'audit verify' names the first one.
+
+    It proves the entries first. With AUTHSVC_DATABASE_URL it needs AUTHSVC_OWNER_DATABASE_URL.
+    """
+    settings = read_settings()
+    trust = Trust(audit_public_key(settings))
+    dsn = application_url(settings)
+    try:
+        false = find_false_tile(dsn, trust)
+        if false is None:
+            typer.echo("authsvc: every stored tile is the tree's: nothing to repair")
+            return
+        typer.echo(f"authsvc: from entry {false.seq} on: {false.what}")
+        if not yes:
+            typer.echo("authsvc: nothing was changed: add --yes")
+            raise typer.Exit(1)
+        forgotten = asyncio.run(
+            repair_tiles(false, owner_url=lambda: owner_url(settings), archive=archive, trust=trust)
+        )
+        left = find_false_tile(dsn, trust)
+    except TamperedError as error:
+        typer.echo(f"authsvc: the log itself is tampered with, and no tile is made of it: {error}", err=True)
+        raise typer.Exit(1) from error
+    if left is not None:
+        typer.echo(f"authsvc: still wrong, from entry {left.seq} on: {left.what}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"authsvc: {forgotten} tiles were deleted and made again; every stored tile is the tree's")

@@ -67,6 +67,7 @@ audit.audit.command("vkey")(find_audit.vkey)
 application.add_typer(audit.audit, name="audit")
 audit.audit.command("recover")(custody.recover)
 audit.audit.command("prune")(custody.prune)
+audit.audit.command("repair-tiles")(custody.repair)
 
 
 def main() -> None:
