@@ -2,7 +2,10 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "authsvc").rglob("*.py"))
 TESTS = sorted(path for path in (ROOT / "tests").rglob("test_*.py"))
 LONGEST = 330
+COMPANIONS = {"starlette", "pydantic-core", "psycopg-pool"}
+"""Come with fastapi, pydantic and psycopg's extra, in the versions that these want."""
 
 
 def _calls(name: str) -> Iterator[str]:
@@ -111,6 +116,27 @@ def test_pinned_files_hold_no_addresses() -> None:
         text = (ROOT / name).read_text()
         assert "--hash=sha256:" in text
         assert "://" not in text
+
+
+def test_what_is_imported_is_declared() -> None:
+    """The service names every package that it imports: what another happens to bring may leave with it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[\[<>=]", wanted)[0] for wanted in project["dependencies"]} | COMPANIONS
+    distributions = packages_distributions()
+    imported: set[str] = set()
+    for path in (*SOURCES, *(ROOT / "migrations").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                imported.add(node.module.partition(".")[0])
+    foreign = imported - sys.stdlib_module_names - {"authsvc"}
+    assert "fastapi" in foreign
+    assert [
+        name
+        for name in sorted(foreign)
+        if declared.isdisjoint(each.lower().replace("_", "-") for each in distributions[name])
+    ] == []
 
 
 def test_one_password_library_is_installed() -> None:
