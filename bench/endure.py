@@ -21,10 +21,10 @@ from bench.installation import ADMIN, Size, build
 from bench.load import Load
 from bench.measure import run_load
 from bench.mixture import Mixture
+from bench.running import Client, Service
 from bench.samples import Growth, Sample, growths, take_sample
 from bench.toggles import Admin
 from bench.traffic import Traffic, payload_of
-from tests.crash.running import Client, Service
 
 CLIENTS = 32
 CHANGES = 2.0

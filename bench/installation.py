@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.mixture import REPOSITORIES, SCOPE, Mixture
+from bench.running import PASSWORD, Client, basic
 from bench.toggles import PULL, Admin, Bound, Enabled, Member, Permitted, Visible
-from tests.crash.running import PASSWORD, Client, basic
 
 ADMIN = basic("admin", PASSWORD)
 USER_PASSWORD = "a warm passphrase"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, linear_regression
 
-from tests.crash.running import Service
+from bench.running import Service
 
 MB = 1_048_576
 FLAT = 0.05

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.crash.running import Client
+from bench.running import Client
 
 PULL = "repository:pull"
 

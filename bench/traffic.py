@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.answers import LOST, Answers, Error
 from bench.mixture import Ask, Mixture
+from bench.running import Client
 from bench.toggles import Admin, UnansweredError
-from tests.crash.running import Client
 
 NO_ANSWER = (OSError, EOFError, TimeoutError, ValueError)
 LATE = 1.0

@@ -139,6 +139,17 @@ def test_what_is_imported_is_declared() -> None:
     ] == []
 
 
+def test_measuring_does_not_rest_on_the_tests() -> None:
+    """Tests may import what measures; the other way round would make a circle of the two."""
+    measuring = sorted((ROOT / "bench").rglob("*.py"))
+    assert measuring
+    assert [
+        path.name
+        for path in measuring
+        if re.search(r"^(from|import) tests\b", path.read_text(), re.MULTILINE)
+    ] == []
+
+
 def test_one_password_library_is_installed() -> None:
     """passlib comes from libpass alone: the two share a package folder, and the older one is broken."""
     pins = (ROOT / "requirements.txt").read_text()

@@ -21,7 +21,7 @@ from authsvc.adapters.keys.folder import KeyFolder
 from authsvc.core import canonical
 from authsvc.core.claims import payload_of
 from authsvc.operations.verify_audit import verify_audit
-from tests.crash.running import PASSWORD, Client, Service, basic
+from bench.running import PASSWORD, Client, Service, basic
 
 FULL = os.environ.get("CAMPAIGN") == "full"
 KILLS = 1_000 if FULL else 12

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.running import PASSWORD, Client, Service, basic
+from bench.running import PASSWORD, Client, Service, basic
 
 ADMIN = basic("admin", PASSWORD)
 TOKEN = "/token?service=registry.localhost&scope=repository:acme/app:pull"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.crash.running import Client, basic
+from bench.running import Client, basic
 from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, claims_of
 
 _ADMIN = basic(ADMIN, ADMIN_PASSWORD)
