@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help run test check bench profile soak campaign openapi lock clean
+.PHONY: help run test check bench plot profile soak campaign openapi lock clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ check: .venv/installed ## Run the linters, the type checker and the architecture
 
 bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 	$(BIN)/python -m bench
+
+plot: .venv/installed ## Draw bench/cost.svg anew: what a token costs as users, projects, bindings, events and workers grow
+	$(BIN)/python -m bench.plot --svg bench/cost.svg
 
 profile: .venv/installed ## Measure what each step of a token request costs
 	$(BIN)/python -m bench.profile

@@ -11,14 +11,12 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from bench.measure import Bench, Figure, Row, describe_machine, write_result
+from bench.measure import Bench, Figure, Row, describe_machine, warn_if_busy, write_result
 from bench.rows import FULL, LARGE, REALM, large_installation
 from bench.verification import verification
 from bench.world import open_world
 
 VERIFIED, VERIFIED_FULL = 100_000, 1_000_000
-QUIET = 0.7
-"""The load average above which somebody else is using the two cores that the servers and the generator need."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,10 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
     started, machine = datetime.now(UTC), describe_machine()
     print(f"{machine['cores']} cores, load average {os.getloadavg()[0]:.2f}; {bench}", flush=True)
-    if os.getloadavg()[0] > QUIET:
-        print(
-            "the machine is busy with something else: these ratios will say little about the code", flush=True
-        )
+    warn_if_busy()
     rows: list[Row | Figure] = []
     chosen = [measure for measure in REALM if arguments.only in measure.__name__]
     if chosen:

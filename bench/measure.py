@@ -16,6 +16,8 @@ from pathlib import Path
 from bench.load import Load, Tally
 
 RESULTS = Path(__file__).parent / "results"
+QUIET = 0.7
+"""The load average above which somebody else is using the two cores that the servers and the generator need."""
 PACKAGES = ("cryptography", "fastapi", "httptools", "psycopg", "uvicorn", "uvloop")
 
 Measure = Callable[[], float]
@@ -155,6 +157,14 @@ def describe_machine() -> dict[str, object]:
         "python": platform.python_version(),
         "packages": packages,
     }
+
+
+def warn_if_busy() -> None:
+    """Say so when something else has the machine."""
+    if os.getloadavg()[0] > QUIET:
+        print(
+            "the machine is busy with something else: these ratios will say little about the code", flush=True
+        )
 
 
 def write_result(started: datetime, result: Mapping[str, object], *, name: str = "") -> Path:
