@@ -20,7 +20,7 @@ from bench.axes import Axis, Installation, choose_axes
 from bench.chart import draw_chart
 from bench.curve import Curve, read_curve
 from bench.load import Load
-from bench.measure import Bench, describe_machine, run_load, warn_if_busy, write_result
+from bench.measure import QUIET, Bench, describe_machine, run_load, warn_if_busy, write_result
 from bench.population import populate
 from bench.world import ES256, open_service
 
@@ -109,6 +109,7 @@ def _open(installation: Installation, bench: Bench) -> Iterator[_Server]:
 def draw(result: dict[str, Any]) -> str:
     """Return the picture of a run's results."""
     bench, machine = Bench(**result["bench"]), result["machine"]
+    load = machine["load"][0]
     notes = (
         "dots: rounds; bars: from the least to the most;",
         "line and figures: medians. The smallest is",
@@ -119,7 +120,8 @@ def draw(result: dict[str, Any]) -> str:
         "1,000 of everything else, and one worker.",
         f"{machine['cores']} cores, shared with Postgres and the load",
         "generator, so workers find few cores to spare.",
-        f"Load average before the run: {machine['load'][0]:.1f}",
+        f"Load average before the run: {load:.1f}",
+        "A busy machine: this says little of the code." if load > QUIET else "",
     )
     return draw_chart([read_curve(each) for each in result["curves"]], title=TITLE, notes=notes)
 
