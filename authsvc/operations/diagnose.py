@@ -17,6 +17,7 @@ from authsvc.adapters.postgres.retention import find_legal_hold
 from authsvc.adapters.postgres.selftest import check_database
 from authsvc.core.errors import AuthsvcError
 from authsvc.operations.advise import Finding, State, advise_on_realm, advise_on_services
+from authsvc.operations.check_reports import check_reports
 from authsvc.operations.measure_growth import DAY, estimate_growth
 
 SOON, TOO_SOON = timedelta(days=60), timedelta(days=7)
@@ -81,6 +82,7 @@ async def _check_database(checkup: Checkup, connection: Connection, keys: KeySet
     found.append(_check_partitions(extent, checkup.now()))
     if keys is not None:
         found += await _check_custody(checkup, connection, keys, extent)
+    found += await check_reports(connection, size=extent.size, now=checkup.now())
     found += await _check_new_keys(connection)
     hold = await find_legal_hold(connection)
     if hold is not None:

@@ -69,6 +69,12 @@ PARTITION = "{partition}"
         ),
         ("ALTER TABLE log OWNER TO authsvc_app", "on log.*authsvc_app"),
         ("GRANT authsvc_owner TO authsvc_app", "use authsvc_app"),
+        ("DROP TRIGGER logged ON bindings", "the trigger bindings.logged is missing.*restore"),
+        (
+            "ALTER TABLE credentials ENABLE TRIGGER logged",
+            "the trigger credentials.logged.*not ENABLE ALWAYS",
+        ),
+        ("ALTER TABLE cursors DISABLE TRIGGER forward", "the trigger cursors.forward"),
         ("DROP TRIGGER append_only ON batches", "triggers of batches.*restore"),
         ("DROP TRIGGER no_truncate ON {partition}", "triggers of log_.*restore"),
         ("ALTER TABLE epochs DISABLE TRIGGER no_truncate", "triggers of epochs.*restore"),

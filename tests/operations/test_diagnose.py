@@ -91,6 +91,26 @@ async def test_faults_of_the_database_are_told(settings: Settings, deps: Deps, s
     assert bad["high-water mark"][0] is State.FAIL
 
 
+async def test_what_no_report_can_have_left_is_told(
+    settings: Settings, deps: Deps, superuser_url: str
+) -> None:
+    """A cursor beyond the log's end, and a registry that was heard in the future, are found, and what is possible is not."""
+    await look(deps)
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        row = superuser.execute("SELECT max(size) FROM batches").fetchone()
+        assert row is not None
+        superuser.execute("UPDATE cursors SET seq = %s", [row[0] - 1])
+        superuser.execute("INSERT INTO registries SELECT name, now() FROM services")
+        assert set(await _bad(open_checkup(settings))) == {NO_FSYNC}
+        superuser.execute("UPDATE cursors SET seq = seq + 1")
+        superuser.execute("UPDATE registries SET heard_at = now() + interval '1 hour'")
+    bad = await _bad(open_checkup(settings))
+    assert bad["reconciliation"][0] is State.FAIL
+    assert f"ends before {row[0]}" in bad["reconciliation"][1]
+    assert bad["registry registry.test"][0] is State.FAIL
+    assert "which is to come" in bad["registry registry.test"][1]
+
+
 async def test_no_database_and_no_keys_are_told(settings: Settings) -> None:
     """What cannot be reached is a line, and the rest is looked at all the same."""
     gone = settings.model_copy(update={"keys_dir": settings.data_dir / "nowhere"})

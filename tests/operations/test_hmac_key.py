@@ -9,7 +9,7 @@ from authsvc.config import Settings
 from authsvc.core.errors import StartupError
 from authsvc.faces.cli.console import at_console
 from authsvc.operations.revoke_credentials import revoke_credentials
-from authsvc.wiring import open_deps
+from authsvc.wiring import open_deps, owner_url
 from tests.clock import Clock
 from tests.world import World, password_of
 
@@ -49,8 +49,16 @@ async def test_without_the_old_key_every_credential_is_revoked_and_new_ones_work
     session = (await world.ask(by=("alice", token), offline_token="true")).json()["refresh_token"]
     lose_key(settings)
     async with open_deps(settings, durable=False, clock=clock, any_hmac_key=True) as deps:
-        assert await revoke_credentials(deps, at_console().by) == 3
-        assert await revoke_credentials(deps, at_console().by) == 0
+        owner = settings.owner_database_url
+        assert owner is not None
+        with pytest.raises(StartupError, match="AUTHSVC_OWNER_DATABASE_URL"):
+            await revoke_credentials(
+                deps,
+                at_console().by,
+                lambda: owner_url(settings.model_copy(update={"owner_database_url": None})),
+            )
+        assert await revoke_credentials(deps, at_console().by, owner.get_secret_value) == 3
+        assert await revoke_credentials(deps, at_console().by, owner.get_secret_value) == 0
     async with open_deps(settings, durable=False, clock=clock):
         pass
     revoked = [entry["state"]["id"] for _, entry in await world.events(kind="credential.revoked")]

@@ -14,11 +14,19 @@ async def open_hmac_key(connection: Connection, fingerprint: bytes) -> None:
     await connection.execute(
         "INSERT INTO hmac_key (fingerprint) VALUES (%s) ON CONFLICT DO NOTHING", [fingerprint]
     )
-    row = await (await connection.execute("SELECT fingerprint FROM hmac_key")).fetchone()
-    if row is None or bytes(row[0]) != fingerprint:
+    if not await is_hmac_key(connection, fingerprint):
         raise StartupError(_OTHER)
 
 
+async def is_hmac_key(connection: Connection, fingerprint: bytes) -> bool:
+    """Say whether this key is the one that is remembered."""
+    row = await (await connection.execute("SELECT fingerprint FROM hmac_key")).fetchone()
+    return row is not None and bytes(row[0]) == fingerprint
+
+
 async def replace_hmac_key(connection: Connection, fingerprint: bytes) -> None:
-    """Remember another key, once no credential is left that was made with the old one."""
-    await connection.execute("UPDATE hmac_key SET fingerprint = %s", [fingerprint])
+    """Remember another key, as the owner, once no credential is left that was made with the old one."""
+    await connection.execute(
+        "INSERT INTO hmac_key (fingerprint) VALUES (%s) ON CONFLICT (one) DO UPDATE SET fingerprint = excluded.fingerprint",
+        [fingerprint],
+    )

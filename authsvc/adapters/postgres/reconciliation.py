@@ -94,6 +94,12 @@ async def begin_round(connection: Connection) -> int | None:
     return None if row is None else int(row[0])
 
 
+async def read_cursor(connection: Connection) -> int:
+    """Return up to where operations have been held against grants, -1 for none."""
+    row = await (await connection.execute("SELECT seq FROM cursors WHERE name = 'reconciliation'")).fetchone()
+    return -1 if row is None else int(row[0])
+
+
 async def move_cursor(connection: Connection, cursor: int) -> None:
     """Store up to where operations have been held against grants."""
     await connection.execute("UPDATE cursors SET seq = %s WHERE name = 'reconciliation'", [cursor])

@@ -30,6 +30,18 @@ SELECT g.relname FROM ({_GUARDED}) AS g WHERE (
 ) < 2
 """  # noqa: S608 - formatted from the constant above
 
+# What a stolen application role could otherwise do in silence.
+_MISSING_TRIGGERS = """
+SELECT wanted.relation || '.' || wanted.name FROM (
+    SELECT 'logged', unnest(ARRAY['users', 'groups', 'group_members', 'projects', 'robots', 'credentials', 'roles', 'bindings',
+        'services', 'service_names', 'signing_keys'])
+    UNION ALL VALUES ('forward', 'cursors'), ('forward', 'registries'), ('known', 'reported')
+) AS wanted(name, relation)
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger t WHERE t.tgrelid = wanted.relation::regclass AND t.tgname = wanted.name AND t.tgenabled = 'A'
+)
+"""
+
 _STRANGE_TRIGGERS = f"""
 SELECT g.relname || '.' || t.tgname FROM pg_trigger t JOIN ({_GUARDED}) AS g ON g.oid = t.tgrelid
 WHERE NOT t.tgisinternal AND t.tgname NOT IN ('append_only', 'no_truncate')
@@ -49,6 +61,19 @@ WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'
 """
 
 
+_FAULTS = (
+    (
+        _RIGHTS,
+        "the application role has {1} on {0}, which must be append-only: revoke it, or use authsvc_app",
+    ),
+    (_MISSING_GUARDS, "the append-only triggers of {} are missing or not ENABLE ALWAYS: restore them"),
+    (_MISSING_TRIGGERS, "the trigger {} is missing or not ENABLE ALWAYS: restore it"),
+    (_STRANGE_TRIGGERS, "there is a trigger or rule of somebody else's on the log, {}: remove it"),
+    (_TOOTHLESS, "the append-only triggers call {}, which no longer only refuses: restore it"),
+)
+"""Questions whose every answer is a fault, with what to do about it."""
+
+
 async def check_database(connection: Connection, *, durable: bool) -> None:
     """Raise StartupError, naming the first thing that is wrong; `durable` false lets a test's server skip fsync."""
     row = await (
@@ -58,20 +83,9 @@ async def check_database(connection: Connection, *, durable: bool) -> None:
         raise StartupError(
             "DATABASE_URL signs in as a superuser, whom nothing stops: use the role authsvc_app"
         )
-    for relation, privilege in await _rows(connection, _RIGHTS):
-        raise StartupError(
-            f"the application role has {privilege} on {relation}, which must be append-only: revoke it, or use authsvc_app"
-        )
-    for (relation,) in await _rows(connection, _MISSING_GUARDS):
-        raise StartupError(
-            f"the append-only triggers of {relation} are missing or not ENABLE ALWAYS: restore them"
-        )
-    for (trigger,) in await _rows(connection, _STRANGE_TRIGGERS):
-        raise StartupError(f"there is a trigger or rule of somebody else's on the log, {trigger}: remove it")
-    for (function,) in await _rows(connection, _TOOTHLESS):
-        raise StartupError(
-            f"the append-only triggers call {function}, which no longer only refuses: restore it"
-        )
+    for question, fault in _FAULTS:
+        for row in await _rows(connection, question):
+            raise StartupError(fault.format(*row))
     for name, setting in await _rows(connection, _SETTINGS):
         if durable or name == "synchronous_commit":
             raise StartupError(

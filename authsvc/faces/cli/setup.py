@@ -78,7 +78,10 @@ def reset(
 def revoke(
     *, yes: Annotated[bool, typer.Option("--yes", help="Really all of them: pipelines stop.")] = False
 ) -> None:
-    """Revoke every token, robot secret and session. After a breach, or a lost hmac.key; stop an embedded service first."""
+    """Revoke every token, robot secret and session. After a breach, or a lost hmac.key; stop an embedded service first.
+
+    For a lost hmac.key it needs AUTHSVC_OWNER_DATABASE_URL where AUTHSVC_DATABASE_URL is set.
+    """
     if not yes:
         raise typer.BadParameter(
             "this stops every pipeline and login but with passwords: add --yes if you mean it"
@@ -86,7 +89,10 @@ def revoke(
     settings = read_settings()
     data_dir = settings.data_dir if settings.is_embedded else None
     count = revoke_credentials_offline(
-        lambda: open_deps(settings, any_hmac_key=True), at_console().by, data_dir=data_dir
+        lambda: open_deps(settings, any_hmac_key=True),
+        at_console().by,
+        owner_url=lambda: owner_url(settings),
+        data_dir=data_dir,
     )
     say(f"revoked credentials: {count}; make new robot secrets and tokens")
 
