@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,12 @@ class Service:
             return response.status
         finally:
             connection.close()
+
+    def metric(self, name: str) -> float:
+        """Return what `/metrics` shows by a name with its labels; zero where it is not there yet."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=6) as response:
+            lines = response.read().decode().splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
     def worker_pids(self) -> list[int]:
         """Return its workers."""

@@ -3,6 +3,7 @@
 import os
 from bisect import bisect_left
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -162,8 +163,18 @@ def observe_certificates(ends: Mapping[tuple[str, str], datetime], *, due: int) 
 
 
 def forget_process(pid: int, folder: str) -> None:
-    """Take the gauges of a process that has died out of `folder`; its counters stay, as they happened."""
+    """Take what a process that has died was doing out of `folder`; what it counted stays, as it happened."""
     mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]  # as above
+
+
+def inherit_counts(dead: int, heir: int, folder: str) -> None:
+    """Give the files of a process that has died to one that has not opened its own yet: it counts on from there.
+
+    So files are as few as processes, and no count ever goes back, as a file is under one name or under the other.
+    """
+    for name in _FILES:
+        with suppress(OSError):  # left where it is, it is counted too
+            Path(folder, f"{name}_{dead}.db").rename(Path(folder, f"{name}_{heir}.db"))
 
 
 def observe_token(result: str, seconds: float) -> None:
@@ -188,7 +199,15 @@ def flush_tokens() -> None:
 
 
 def exposition() -> bytes:
-    """Return all metrics of all workers."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
-    return generate_latest(registry)
+    """Return all metrics of all workers.
+
+    Read again when a file came, went or changed its name meanwhile, which is when a worker starts or dies: it could be missed.
+    """
+    while True:
+        registry = CollectorRegistry()
+        collector = MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client leaves it without types
+        before = set(os.listdir(collector._path))  # noqa: SLF001, PTH208 - it alone reads it; names are all that is wanted
+        with suppress(FileNotFoundError):
+            text = generate_latest(registry)
+            if set(os.listdir(collector._path)) == before:  # noqa: SLF001, PTH208 - as above
+                return text

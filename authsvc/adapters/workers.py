@@ -45,7 +45,8 @@ class Workers:
 
     Used from the main thread only.
 
-    `forget` is told the pid of each that has died.
+    `forget` is told the pid of each that has died. `inherit` is told it, and the pid of a new one, by the new process before its
+    program begins: what the dead one has left in files is then its own.
     """
 
     command: Sequence[str]
@@ -53,9 +54,11 @@ class Workers:
     count: int
     environment: Mapping[str, str]
     forget: Callable[[int], None]
+    inherit: Callable[[int, int], None]
     _running: list[_Worker] = field(default_factory=list)
     _started_at: float = 0.0
     _may_fail: bool = False
+    _without_heir: list[int] = field(default_factory=list)
 
     def start(self) -> None:
         """Start all."""
@@ -71,7 +74,7 @@ class Workers:
             code = worker.process.poll()
             if code is None:
                 continue
-            self.forget(worker.process.pid)
+            self._bury(worker)
             os.close(worker.ready)
             if time.monotonic() - self._started_at < STOP_SECONDS and code > 0 and not self._may_fail:
                 return code
@@ -94,11 +97,12 @@ class Workers:
             if not new.becomes_ready():
                 new.process.kill()
                 new.stop(STOP_SECONDS)
+                self._bury(new)
                 return False
             self._running[at] = new
             old.process.terminate()
             old.stop(STOP_SECONDS)
-            self.forget(old.process.pid)
+            self._bury(old)
         return True
 
     def stop(self) -> None:
@@ -110,7 +114,19 @@ class Workers:
             worker.stop(max(0.0, end - time.monotonic()))
         self._running = []
 
+    def _bury(self, worker: _Worker) -> None:
+        self.forget(worker.process.pid)
+        self._without_heir.append(worker.process.pid)
+
     def _spawn(self) -> _Worker:
+        dead = self._without_heir.pop() if self._without_heir else None
+        die_with_parent = _die_with(os.getpid())
+
+        def begin() -> None:
+            die_with_parent()
+            if dead is not None:
+                self.inherit(dead, os.getpid())
+
         descriptor = self.listening.fileno()
         ready, say_ready = os.pipe()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -120,7 +136,7 @@ class Workers:
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for the parent, which lets the workers finish; and they die with it, so that a restart can bind.
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 - the parent has no other thread when it spawns
+            preexec_fn=begin,  # noqa: PLW1509 - the parent has no other thread when it spawns
         )
         os.close(say_ready)
         return _Worker(process, ready)

@@ -17,7 +17,7 @@ from types import FrameType
 import structlog
 
 from authsvc.adapters.embedded.server import EmbeddedServer
-from authsvc.adapters.metrics import forget_process
+from authsvc.adapters.metrics import forget_process, inherit_counts
 from authsvc.adapters.postgres.migrate import upgrade
 from authsvc.adapters.shared_memory import create_shared
 from authsvc.adapters.workers import Workers, listen, this_python
@@ -77,6 +77,7 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
             plan.workers,
             environment,
             forget=lambda pid: forget_process(pid, metrics),
+            inherit=lambda dead, heir: inherit_counts(dead, heir, metrics),
         )
         workers.start()
         stack.callback(workers.stop)

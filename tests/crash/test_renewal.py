@@ -81,3 +81,37 @@ async def test_workers_that_do_not_come_up_replace_none(service: Service) -> Non
     status, _ = await client.ask("GET", TOKEN, ADMIN)
     client.close()
     assert status == 200
+
+
+@pytest.mark.timeout(180)
+async def test_counts_outlive_workers_in_as_few_files(service: Service) -> None:
+    """Workers that are killed or renewed take nothing from what was counted, and their successors go on in their files."""
+    await service.until_ready()
+    folder = service.folder / "data" / "metrics"
+    client, issued, shown = Client(service.port), 0, list[float]()
+
+    async def count() -> None:
+        nonlocal issued
+        for _ in range(5):
+            status, _ = await client.ask("GET", TOKEN, ADMIN)
+            assert status == 200
+            issued += 1
+        await asyncio.sleep(1.5)  # counts are written by the second
+        client.close()
+        shown.append(service.metric('authsvc_token_requests_total{result="issued"}'))
+
+    for _ in range(3):
+        await count()
+        for pid in service.worker_pids():
+            service.kill(pid)
+        await asyncio.sleep(2.0)
+        await service.until_ready()
+    await count()
+    old = set(service.worker_pids())
+    service.renew()
+    await _until(lambda: not old & set(service.worker_pids()))
+    await count()
+    assert shown == sorted(shown)
+    assert shown[-1] == issued
+    owners = {path.stem.rpartition("_")[2] for path in folder.glob("*.db")}
+    assert len(owners) <= service.workers + 1
