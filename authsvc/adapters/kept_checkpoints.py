@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from authsvc.adapters.mounts import EPHEMERAL, file_system_of
 from authsvc.core.errors import StartupError
 from authsvc.core.mark import Mark
 from authsvc.core.note import MAX_NOTE_BYTES, NoteError
@@ -64,6 +65,25 @@ class KeptCheckpoints:
                         " once 'authsvc audit verify --checkpoint' has proved the log against a copy, it may be moved away"
                     ) from error
         return found
+
+    def weakness(self, *, log_size: int) -> str | None:
+        """Say in a line why nothing may tell a later start what was signed, and what to do; None where something will.
+
+        A KEYS_DIR within DATA_DIR goes with it, and with that the key that could sign a second history.
+        """
+        if self.second is None or os.access(self.second.parent, os.W_OK):
+            return None
+        kind = file_system_of(self.folder)
+        if kind in EPHEMERAL:
+            why = f"{self.folder} is on {kind}, which ends with its container or machine"
+        elif log_size > 0 and not self.marks():
+            why = f"{self.folder} has none, though the log has {log_size} entries"
+        else:
+            return None
+        return (
+            f"{why}, and {self.second.parent} cannot be written: a restart cannot tell a restored backup from the newest log; "
+            "put AUTHSVC_DATA_DIR on a volume that stays"
+        )
 
     def keep(self, mark: Mark, *, now: datetime, publish: bool = False) -> None:
         """Raise the marks to `mark`, never lower them, and publish it when it is time or when told to; raises OSError.

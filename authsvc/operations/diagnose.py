@@ -25,6 +25,10 @@ OFF_BY, WAY_OFF_BY = timedelta(seconds=2), timedelta(seconds=60)
 FULL_SOON_DAYS, FULL_VERY_SOON_DAYS = 30, 3
 LITTLE_FREE = 1 << 30
 ROTATE = "run 'authsvc keys rotate' where KEYS_DIR can be written, and give every node that folder"
+ROTATE_OWN = (
+    "it is not renewed by itself: run 'authsvc keys rotate --service {service}' where KEYS_DIR can be written, give every node"
+    " that folder, and a registry that holds one key (zot, Pulp) 'authsvc keys bundle --service {service} --leaf' in that moment"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,9 @@ async def _check_custody(
         await check_marks(connection, marks)
         mark = max((mark.checkpoint.size for mark in marks), default=None)
         found = [
-            Finding(
+            Finding("high-water mark", State.WARN, weakness)
+            if (weakness := kept.weakness(log_size=extent.size)) is not None
+            else Finding(
                 "high-water mark", State.WARN, f"there is none in {kept.folder}: has the service run here?"
             )
             if mark is None
@@ -197,7 +203,8 @@ def _check_keys(keys: KeySet, now: datetime) -> list[Finding]:
     newest = {(key.algorithm, key.service): key for key in keys.token_keys}
     for (algorithm, service), key in newest.items():
         about = f"signing certificate {algorithm}" + (f" of {service}" if service else "")
-        found.append(_ends(about, key.certificate.not_valid_after_utc, now, ROTATE))
+        advice = ROTATE_OWN.format(service=service) if service else ROTATE
+        found.append(_ends(about, key.certificate.not_valid_after_utc, now, advice))
     return found
 
 

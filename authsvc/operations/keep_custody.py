@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from authsvc.adapters.postgres.audit_log import read_size
 from authsvc.adapters.postgres.custody import read_clock
 from authsvc.adapters.postgres.deadline import finish_within
 from authsvc.core.errors import AuthsvcError
@@ -15,6 +16,14 @@ LOOK_EVERY_SECONDS = 1.0
 LOOK_SECONDS = 4.0
 
 _log = structlog.get_logger()
+
+
+async def warn_of_weak_custody(deps: Deps) -> None:
+    """Say at a start, in one line with what to do, when nothing outside the database will tell a later start what was signed."""
+    async with deps.database.read() as read:
+        size = await read_size(read)
+    if weakness := deps.kept.weakness(log_size=size):
+        _log.warning("custody.weak", why=weakness)
 
 
 async def keep_custody(deps: Deps) -> None:

@@ -25,6 +25,7 @@ from authsvc.core.errors import StartupError
 from authsvc.operations.bootstrap import Bootstrapped, FirstStart, bootstrap
 from authsvc.operations.deps import Deps
 from authsvc.operations.export_keys import export_bundle
+from authsvc.operations.keep_custody import warn_of_weak_custody
 from authsvc.operations.throttle import ATTEMPTS_FILE, THROTTLE_BYTES
 
 LOOK_SECONDS = 0.5
@@ -95,6 +96,7 @@ def serve(plan: Plan, announce: Callable[[Ready], None]) -> int:
 async def prepare(plan: Plan) -> Ready:
     """Bootstrap, and write the certificates that registries are to trust where their operator finds them."""
     async with plan.open_deps() as deps:
+        await warn_of_weak_custody(deps)
         bootstrapped = await bootstrap(deps, plan.first)
         folder = plan.data_dir / "registries"
         folder.mkdir(parents=True, exist_ok=True)

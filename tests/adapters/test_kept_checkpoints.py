@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from authsvc.adapters.kept_checkpoints import KeptCheckpoints
 from authsvc.adapters.keys.audit_key import AuditKey, verify
+from authsvc.adapters.mounts import file_system_of
 from authsvc.core.errors import StartupError
 from authsvc.core.mark import Mark, name_origin
 from authsvc.core.note import Checkpoint, VerifierKey, sign_note
@@ -116,3 +117,25 @@ def test_the_history_is_thinned_and_bounded(kept: KeptCheckpoints) -> None:
         one.place for one in kept.published()
     ]
     assert {path.name for path in kept.history.iterdir() if path.name.startswith(".")} == {".checkpoint.lock"}
+
+
+def test_a_mark_that_dies_with_its_container_is_told(kept: KeptCheckpoints, tmp_path: Path) -> None:
+    """Nothing is said while a folder stays; with KEYS_DIR read-only and DATA_DIR in memory, or empty under a log, what to do."""
+    locked = replace(kept, second=tmp_path / "away" / "audit.checkpoint")
+    in_memory = replace(locked, folder=Path("/dev/shm/authsvc-test/audit"))
+    assert replace(in_memory, second=kept.second).weakness(log_size=9) is None
+    assert replace(in_memory, second=None).weakness(log_size=9) is None
+    told = str(in_memory.weakness(log_size=0))
+    assert "tmpfs" in told
+    assert "put AUTHSVC_DATA_DIR on a volume" in told
+    assert "has none, though the log has 9 entries" in str(
+        replace(locked, folder=Path("/proc/nothing")).weakness(log_size=9)
+    )
+    assert replace(locked, folder=Path("/proc/nothing")).weakness(log_size=0) is None
+
+
+def test_a_path_s_file_system_is_that_of_the_mount_above_it() -> None:
+    """The nearest mount counts, whether the path is there yet or not."""
+    assert file_system_of(Path("/proc/self")) == "proc"
+    assert file_system_of(Path("/dev/shm/nothing/such")) == "tmpfs"
+    assert file_system_of(Path("/nothing-such")) == file_system_of(Path("/"))

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from authsvc.adapters.kept_checkpoints import Published
 from authsvc.adapters.postgres.growth import Extent
@@ -15,9 +17,10 @@ from authsvc.core.service import Algorithm, HeaderProfile, Service
 from authsvc.operations.advise import State, advise_on_realm, advise_on_services
 from authsvc.operations.deps import Deps
 from authsvc.operations.diagnose import Checkup, diagnose
-from authsvc.operations.keep_custody import look
+from authsvc.operations.keep_custody import look, warn_of_weak_custody
 from authsvc.operations.measure_growth import estimate_growth, measure_growth
 from authsvc.wiring import open_checkup
+from tests.world import World
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NO_FSYNC = "self-test"
@@ -74,6 +77,40 @@ async def test_what_is_not_well_is_told(
     bad = await _bad(spoil(open_checkup(settings)))
     assert bad[about][0] is state
     assert says in bad[about][1]
+
+
+async def test_custody_that_ends_with_the_container_is_told(settings: Settings, deps: Deps) -> None:
+    """The start and the doctor say it, in the same line."""
+    checkup = open_checkup(settings)
+    weak = replace(
+        deps.kept, folder=Path("/dev/shm/authsvc-test"), second=Path("/nothing-such/audit.checkpoint")
+    )
+    with capture_logs() as said:
+        await warn_of_weak_custody(deps)
+        await warn_of_weak_custody(replace(deps, kept=weak))
+    (line,) = [one for one in said if one["event"] == "custody.weak"]
+    assert "put AUTHSVC_DATA_DIR on a volume" in line["why"]
+    bad = await _bad(replace(checkup, keep=lambda _: weak))
+    assert bad["high-water mark"] == (State.WARN, line["why"])
+
+
+def _later(checkup: Checkup, by: timedelta) -> Checkup:
+    return replace(checkup, now=lambda: checkup.now() + by)
+
+
+async def test_a_key_of_one_s_own_is_told_with_its_service(
+    settings: Settings, deps: Deps, world: World
+) -> None:
+    """It is not renewed by itself: two months ahead the doctor names the command, and the bundle that the registry needs."""
+    await world.api("POST", "/services", {"name": "zot.test", "own_key": True}, expect=201)
+    await look(deps)
+    checkup = open_checkup(settings)
+    about = "signing certificate ES256 of zot.test"
+    assert about not in await _bad(_later(checkup, timedelta(days=600)))
+    state, told = (await _bad(_later(checkup, timedelta(days=680))))[about]
+    assert state is State.WARN
+    assert "keys rotate --service zot.test" in told
+    assert "keys bundle --service zot.test --leaf" in told
 
 
 async def test_faults_of_the_database_are_told(settings: Settings, deps: Deps, superuser_url: str) -> None:
