@@ -77,16 +77,18 @@ class Generated:
         return verifier.verify(START, batches, rows)[1]
 
 
-def generate(keys: Path, shape: Shape = SMALL, epoch: Epoch | None = None) -> Generated:
-    """Return a log that is signed with the audit key of a folder; its entries are of the last four weeks."""
+def generate(
+    keys: Path, shape: Shape = SMALL, epoch: Epoch | None = None, *, start: datetime | None = None
+) -> Generated:
+    """Return a log that is signed with the audit key of a folder; its entries are of four weeks, by default the last."""
     loaded = KeyFolder(keys).load()
     epoch = epoch or Epoch(1, "test/audit/1")
-    events = generate_events(shape, start=datetime.now(UTC) - timedelta(days=28))
+    events = generate_events(shape, start=start or datetime.now(UTC) - timedelta(days=28))
     batches = list(compose_batches(events, size=shape.batch, epoch=epoch, seal=make_seal(loaded)))
     return Generated(epoch, Trust(loaded.audit.public_bytes), batches)
 
 
-async def fill(settings: Settings, shape: Shape = SMALL) -> Generated:
+async def fill(settings: Settings, shape: Shape = SMALL, *, start: datetime | None = None) -> Generated:
     """Write such a log into a test's database."""
     assert settings.database_url is not None
     url, keys = settings.database_url.get_secret_value(), settings.keys_path
@@ -94,6 +96,6 @@ async def fill(settings: Settings, shape: Shape = SMALL) -> Generated:
     async with connection:
         public = KeyFolder(keys).load().audit.public_bytes
         epoch = await open_epoch(connection, public=public, name="test")
-    made = generate(keys, shape, epoch)
+    made = generate(keys, shape, epoch, start=start)
     await asyncio.to_thread(write_batches, url, made.batches, epoch)
     return made

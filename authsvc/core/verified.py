@@ -7,8 +7,9 @@ from operator import sub
 
 from authsvc.core.canonical import Json
 from authsvc.core.event import from_microseconds
+from authsvc.core.kept_policy import Kept
 from authsvc.core.merkle import EMPTY_ROOT
-from authsvc.core.states import integer_of, text_of
+from authsvc.core.states import integer_of, object_of, text_of
 
 
 class TamperedError(Exception):
@@ -25,15 +26,17 @@ class TamperedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Entries that were pruned: from `first` up to before `end`."""
+    """Entries that were pruned: from `first` up to before `end`, and what `kept` says stayed of them, where it says so."""
 
     first: int
     end: int
+    kept: Kept | None = None
 
     @classmethod
     def read(cls, entry: Mapping[str, Json]) -> "Missing":
         """Return what an `audit.pruned` entry says; raises KeyError or TypeError."""
-        return cls(integer_of(entry, "first"), integer_of(entry, "end"))
+        kept = Kept.read(object_of(entry, "kept")) if "kept" in entry else None
+        return cls(integer_of(entry, "first"), integer_of(entry, "end"), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Verified:
     """What was proved: entries up to `size` under this root, in so many signed batches.
 
     `decisions` were made again, `bridged` entries were pruned and are proved by nothing but the signature over their tree.
+    `not_replayed` says why no decision was made again though that was asked for, None where all were.
     `began` and `ended` are the times of the first and the last entry, and `stepped_back` is the furthest that an entry's time
     lies before that of the one in front of it, as clocks of several nodes differ; all in microseconds.
     """
@@ -79,6 +83,7 @@ class Verified:
     entries: int = 0
     decisions: int = 0
     bridged: int = 0
+    not_replayed: str | None = None
     began: int | None = None
     ended: int | None = None
     stepped_back: int = 0

@@ -6,37 +6,46 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.postgres.custody import holds
 from authsvc.adapters.postgres.database import connect_alone
+from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.retention import (
     Prunable,
     find_legal_hold,
     find_prunable,
-    find_pruning,
+    list_prunings,
     prune_log,
 )
 from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.errors import ConflictError, UnavailableError
 from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.kept_policy import FAMILIES, Kept, is_kept
+from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import Checkpoint
 from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Stale
-from authsvc.core.verified import TamperedError
+from authsvc.core.states import text_of
+from authsvc.core.verified import Missing, TamperedError
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import look
 from authsvc.operations.read_checkpoint import Trust
-from authsvc.operations.verify_archive import ArchivedRange, verify_archive
+from authsvc.operations.read_tree import find_head, prove_entry
+from authsvc.operations.verify_archive import ArchivedRange, read_archive, verify_archive
 
 TILES_AT_ONCE = 64
+
+_MARKS = tuple(f'"kind":"{family}.'.encode() for family in FAMILIES)
 
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """What leaves the log, and the archive that has the first `archived` entries, as `archive` signs them."""
+    """What leaves the log, the archive that has the first `archived` entries, as `archive` signs them, and what is kept."""
 
     prunable: Prunable
     archive: Checkpoint
     archived: int
+    kept: Kept
 
 
 async def prune_audit(
@@ -55,15 +64,15 @@ async def prune_audit(
         raise ConflictError(f"a legal hold stops pruning: {hold}")
     if prunable is None:
         return None
-    proved = await asyncio.to_thread(_prove, archive, trust)
-    pruning = Pruning(prunable, proved.checkpoint, proved.end)
+    proved, kept = await asyncio.to_thread(_prove, archive, trust, prunable)
+    pruning = Pruning(prunable, proved.checkpoint, proved.end, kept)
     await _check_archive(deps, pruning)
     if keep:
         return pruning
     async with deps.database.hot_read() as connection:
         while await add_full_tiles(connection, most=TILES_AT_ONCE):
             continue
-        event = await find_pruning(connection, prunable)
+        event = await _find_event(deps, connection, pruning)
     if event is None:
         event = await _record(deps, pruning, retention_days)
     await look(deps, publish=True)
@@ -72,12 +81,43 @@ async def prune_audit(
     return pruning
 
 
-def _prove(folder: Path, trust: Trust) -> ArchivedRange:
-    """Read the archive again; that its decisions were right was asked of the log, and is not asked once more."""
+def _prove(folder: Path, trust: Trust, prunable: Prunable) -> tuple[ArchivedRange, Kept]:
+    """Read the archive again; that its decisions were right was asked of the log, and is not asked once more.
+
+    What it says of policy is what is to stay; the database prunes nothing unless its own entries say the same.
+    """
     try:
-        return verify_archive(folder, trust, replay=False)
+        proved = verify_archive(folder, trust, replay=False)
+        entries = read_archive(folder, proved, prunable.first, prunable.end)
+        return proved, Kept.of((seq, entry) for seq, entry in entries if _is_kept(entry))
     except (TamperedError, UnavailableError) as error:
         raise ConflictError(f"{folder} does not prove the log: {error}; nothing was pruned") from error
+
+
+def _is_kept(entry: bytes) -> bool:
+    return any(mark in entry for mark in _MARKS) and is_kept(text_of(decode(entry), "kind"))
+
+
+async def _find_event(deps: Deps, connection: Connection, pruning: Pruning) -> int | None:
+    """Return the event that already says that this is pruned, where an earlier attempt ended before it was.
+
+    INVARIANT: it is proved to be in the log. A row of somebody who can insert would let the entries go and leave no event that
+    says so: the log would be taken for tampered with.
+    """
+    head = await find_head(deps, connection)
+    for seq, entry in await list_prunings(connection):
+        if head is None or seq >= head.checkpoint.size:
+            continue
+        leaf, _ = await prove_entry(connection, head, seq)
+        if leaf != leaf_hash(entry):
+            continue
+        said = decode(entry)
+        wanted = pruning.prunable
+        if said["kind"] == Kind.AUDIT_PRUNED and Missing.read(said) == Missing(
+            wanted.first, wanted.end, pruning.kept
+        ):
+            return seq
+    return None
 
 
 async def _check_archive(deps: Deps, pruning: Pruning) -> None:
@@ -103,6 +143,7 @@ async def _record(deps: Deps, pruning: Pruning, retention_days: int) -> int:
             "end": pruning.prunable.end,
             "until": pruning.prunable.until.isoformat(),
             "retention_days": retention_days,
+            "kept": pruning.kept.describe(),
             "archive": {
                 "end": pruning.archived,
                 "size": pruning.archive.size,

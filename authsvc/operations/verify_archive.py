@@ -56,6 +56,17 @@ def verify_archive(
     return ArchivedRange(checkpoint.size, checkpoint, found)
 
 
+def read_archive(path: Path, archived: ArchivedRange, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield entries of an archive that was just verified, from `first` up to before `end`; raises as `verify_archive` does."""
+    folder = ArchiveFolder(path)
+    for place in tiles_at(archived.checkpoint.size, level=0):
+        start = place.index * TILE_WIDTH
+        if start < end and start + place.width > first:
+            for seq, entry in enumerate(_read_bundle(folder, place), start=start):
+                if first <= seq < end:
+                    yield seq, entry
+
+
 def _read_checkpoint(folder: ArchiveFolder, trust: Trust) -> Checkpoint:
     note = folder.read(CHECKPOINT)
     if note is None:
@@ -71,13 +82,7 @@ def _verify_bundle(
 ) -> list[bytes]:
     """Return the leaf hashes of a bundle, once each entry is what the tile beside it says."""
     first = place.index * TILE_WIDTH
-    data = folder.read(place.bundle_path)
-    if data is None:
-        raise TamperedError(first, f"the file {place.bundle_path} is missing")
-    try:
-        entries = decode_bundle(data, place.width)
-    except TileError as error:
-        raise TamperedError(first, f"the file {place.bundle_path} is damaged: {error}") from error
+    entries = _read_bundle(folder, place)
     tile = _read_tile(folder, place, first)
     rows: list[LogRow] = [(seq, entry, None, None) for seq, entry in enumerate(entries, start=first)]
     read, leaves = verifier.read(rows, found), leaf_hashes(entries)
@@ -86,6 +91,17 @@ def _verify_bundle(
             raise TamperedError(first + at, "the entry is not the one that its tile has the hash of")
     verifier.decide_again(read, found)
     return leaves
+
+
+def _read_bundle(folder: ArchiveFolder, place: TilePlace) -> Sequence[bytes]:
+    first = place.index * TILE_WIDTH
+    data = folder.read(place.bundle_path)
+    if data is None:
+        raise TamperedError(first, f"the file {place.bundle_path} is missing")
+    try:
+        return decode_bundle(data, place.width)
+    except TileError as error:
+        raise TamperedError(first, f"the file {place.bundle_path} is damaged: {error}") from error
 
 
 def _read_tile(folder: ArchiveFolder, place: TilePlace, first: int) -> bytes:

@@ -8,6 +8,7 @@ from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.postgres.audit_rows import AuditRows, open_audit_rows
 from authsvc.core.canonical import NotCanonicalError
 from authsvc.core.event import Kind
+from authsvc.core.kept_policy import Kept
 from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import NoteError
 from authsvc.core.proof import ProofError
@@ -38,14 +39,19 @@ def verify_database(
 ) -> Verified:
     """Return what the log at `dsn` proves, and that it holds the checkpoints `known`, which were kept elsewhere.
 
-    With `replay` every decision is made again; a log whose beginning was pruned has no policy to do it by, and is not replayed.
+    With `replay` every decision is made again. Where the log's beginning was pruned, by the policy that stayed of that, if the
+    events that pruned it say which that is; if they do not, none is, and `not_replayed` says so.
     The names of the epochs are taken from the database, the key never is. Raises TamperedError, of this FalseTileError when all
     is proved but for the tiles that proofs are made of, and UnavailableError.
     """
     with open_audit_rows(dsn) as rows:
         missing = _claimed_missing(rows)
+        lacking, false = _check_kept(rows, missing) if replay else (None, None)
         task = Task(
-            CheckpointReader.of(trust, rows.epochs()), by_size(known), missing, replay=replay and not missing
+            CheckpointReader.of(trust, rows.epochs()),
+            by_size(known),
+            missing,
+            replay=replay and lacking is None and false is None,
         )
         size, stretches = rows.size(), cut(rows.batches())
 
@@ -60,6 +66,9 @@ def verify_database(
         if stray is not None:
             raise TamperedError(stray, "a row that no signed batch covers")
         _judge(whole, trust, known, missing)
+        if false is not None:
+            raise false
+        whole.not_replayed = lacking
         verify_tiles(rows.tiles, rows.trees(), rows.entries)
     return whole
 
@@ -84,6 +93,22 @@ def _claimed_missing(rows: AuditRows) -> list[Missing]:
         with suppress(NotCanonicalError, KeyError, TypeError):
             claimed.append(Missing.read(decode(data)))
     return claimed
+
+
+def _check_kept(rows: AuditRows, missing: Sequence[Missing]) -> tuple[str | None, TamperedError | None]:
+    """Return why there is no policy to decide by, and what is wrong with it, once `missing` is proved; None where it is whole."""
+    at = 0
+    for gap in sorted(missing, key=lambda one: one.first):
+        if gap.first != at:
+            return "what was pruned does not begin with the first entry", None
+        if gap.kept is None:
+            return "the event that pruned them does not say which policy stayed", None
+        if Kept.of(rows.kept(gap.first, gap.end)) != gap.kept:
+            return None, TamperedError(
+                gap.first, "the policy that stayed of pruned entries is not what the log says stayed"
+            )
+        at = gap.end
+    return None, None
 
 
 def by_size(known: Iterable[Known]) -> dict[int, list[bytes]]:

@@ -3,7 +3,7 @@
 import gc
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -60,17 +60,21 @@ class Worker:
     def of(cls, rows: AuditRows, task: Task) -> "Worker":
         """Make a worker that stands at the beginning of the log."""
         replay = Replay() if task.replay else None
-        return cls(
+        worker = cls(
             rows,
             Verifier(task.read_checkpoint, EntryReader(decode, STORED), replay, task.known, task.missing),
         )
+        if replay is not None and task.missing:
+            worker.at = max(gap.end for gap in task.missing)
+            worker._take(rows.kept(0, worker.at), replay)
+        return worker
 
     def verify(self, stretch: Stretch) -> Verified:
         """Return what the stretch proves; raises TamperedError."""
         self._catch_up(stretch.start.frontier.size)
         first, end = stretch.start.frontier.size, stretch.end
         _, found = self.verifier.verify(stretch.start, stretch.batches, self._rows(first, end))
-        self.at = end
+        self.at = max(self.at, end)
         return found
 
     def _rows(self, first: int, end: int) -> Iterator[LogRow]:
@@ -85,7 +89,11 @@ class Worker:
         replay = self.verifier.replay
         if replay is None or self.at >= end:
             return
-        for seq, data in self.rows.unusual(self.at, end):
+        self._take(self.rows.unusual(self.at, end), replay)
+
+    def _take(self, entries: Iterable[tuple[int, bytes]], replay: Replay) -> None:
+        """Take in entries, of which those of policy matter."""
+        for seq, data in entries:
             try:
                 replay.take(seq, self.verifier.reader.read(data))
             except (NotReplayedError, MalformedEntryError) as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -17,27 +17,16 @@ from authsvc.core.tiles import TILE_WIDTH
 from authsvc.operations.archive_audit import archive_audit
 from authsvc.operations.deps import Deps
 from authsvc.operations.keep_custody import look
-from authsvc.operations.prune_audit import Pruning, prune_audit
 from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.repair_tiles import find_false_tile, repair_tiles
+from authsvc.operations.run_background import fill_tiles
 from authsvc.operations.verify_audit import verify_audit
 from authsvc.wiring import audit_public_key, open_deps
 from tests.adapters.logbook import move_policy
 from tests.clock import Clock
+from tests.old_log import EDGE, add_old_months, month, prune
 
-DAYS = 400
 Archive = Callable[..., Path]
-
-
-def _month(ago: int) -> datetime:
-    """Return the beginning of a month of the past, in UTC."""
-    now = datetime.now(UTC)
-    months = now.year * 12 + now.month - 1 - ago
-    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
-
-
-EDGE = (datetime.now(UTC) - timedelta(days=DAYS)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-"""Where the youngest month ends that is wholly older than the retention."""
 
 
 async def _record(deps: Deps, at: datetime, count: int = 1) -> int:
@@ -50,14 +39,7 @@ async def _record(deps: Deps, at: datetime, count: int = 1) -> int:
 @pytest.fixture
 def old_months(settings: Settings) -> None:
     """Give the log the partitions that a service of two years would have."""
-    assert settings.owner_database_url is not None
-    with psycopg.connect(settings.owner_database_url.get_secret_value()) as owner:
-        for ago in range(2, 21):
-            name = f"log_{_month(ago):%Y_%m}"
-            owner.execute(
-                f"CREATE TABLE {name} PARTITION OF log FOR VALUES FROM ('{_month(ago)}') TO ('{_month(ago - 1)}')".encode()
-            )
-            owner.execute("SELECT guard_table(%s::regclass, false)", [name])
+    add_old_months(settings)
 
 
 @pytest.fixture
@@ -84,26 +66,18 @@ async def deps(settings: Settings, clock: Clock, old_months: None) -> AsyncItera
 async def cut(deps: Deps, clock: Clock) -> int:
     """Fill a log over months, with clocks that differ at a month's edge; return the place where pruning is to cut."""
     second, today = timedelta(seconds=1), clock.time
-    clock.time = _month(17) + second
+    clock.time = month(17) + second
     await move_policy(deps.database)
-    await _record(deps, _month(17) + second, 3)
-    await _record(deps, _month(16) + second, 2)
+    await _record(deps, month(17) + second, 3)
+    await _record(deps, month(16) + second, 2)
     await _record(deps, EDGE - second)
     cut = await _record(deps, EDGE)
     await _record(deps, EDGE - second)  # of the older month, behind the first of the later one
     await _record(deps, EDGE + second, 3)
-    await _record(deps, _month(11))
+    await _record(deps, month(11))
     clock.time = today
     await _record(deps, today, TILE_WIDTH)
     return cut
-
-
-async def _prune(deps: Deps, settings: Settings, archive: Path, *, keep: bool = False) -> Pruning | None:
-    assert settings.owner_database_url is not None
-    url, trust = settings.owner_database_url.get_secret_value(), Trust(audit_public_key(settings))
-    return await prune_audit(
-        deps, owner_url=lambda: url, archive=archive, trust=trust, retention_days=DAYS, keep=keep
-    )
 
 
 def _seqs(superuser_url: str) -> list[int]:
@@ -116,12 +90,12 @@ async def test_old_months_leave_and_nothing_else_does(
 ) -> None:
     """Everything before the cut is gone and everything from it on is there, the edge of the older month included."""
     before = _seqs(superuser_url)
-    shown = await _prune(deps, settings, archive(), keep=True)
+    shown = await prune(deps, settings, archive(), keep=True)
     assert shown is not None
     assert (shown.prunable.first, shown.prunable.end, shown.prunable.until) == (0, cut, EDGE)
     assert _seqs(superuser_url) == before
 
-    await _prune(deps, settings, archive())
+    await prune(deps, settings, archive())
     after = _seqs(superuser_url)
     assert after == list(range(cut, len(before) + 1))
     with psycopg.connect(superuser_url) as connection:
@@ -133,7 +107,7 @@ async def test_old_months_leave_and_nothing_else_does(
         ).fetchone()
     assert (row is not None and row[0], kept, guards) == ("audit.pruned", [0], (0,))
     assert deps.kept.published()[-1].place == (1, after[-1] + 1)
-    assert await _prune(deps, settings, archive()) is None
+    assert await prune(deps, settings, archive()) is None
 
 
 async def test_a_pruned_log_starts_and_grows(
@@ -142,7 +116,7 @@ async def test_a_pruned_log_starts_and_grows(
     """The marks hold, a new node passes its self-test, and the log goes on."""
     del cut
     await look(deps)
-    await _prune(deps, settings, archive())
+    await prune(deps, settings, archive())
     async with open_deps(settings, durable=False) as other:
         await _record(other, other.now())
     assert _seqs(superuser_url)[-1] == await _record(deps, deps.now()) - 1
@@ -156,7 +130,7 @@ async def test_a_legal_hold_stops_it(
     with psycopg.connect(settings.owner_database_url.get_secret_value()) as owner:
         owner.execute("INSERT INTO legal_holds (reason) VALUES ('case 4711')")
     with pytest.raises(ConflictError, match="legal hold stops pruning: case 4711"):
-        await _prune(deps, settings, archive())
+        await prune(deps, settings, archive())
     with (
         psycopg.connect(settings.owner_database_url.get_secret_value()) as owner,
         pytest.raises(psycopg.errors.RaiseException, match="legal hold"),
@@ -171,14 +145,14 @@ async def test_an_archive_that_does_not_prove_it_stops_it(
     """A missing, short, damaged or foreign archive is found before anything is logged or dropped."""
     size = len(_seqs(superuser_url))
     with pytest.raises(ConflictError, match="does not prove the log"):
-        await _prune(deps, settings, tmp_path / "nowhere")
+        await prune(deps, settings, tmp_path / "nowhere")
     with pytest.raises(ConflictError, match="the archive ends at"):
-        await _prune(deps, settings, archive(EDGE - timedelta(days=20)))
+        await prune(deps, settings, archive(EDGE - timedelta(days=20)))
     folder = archive()
     bundle = folder / "tile/entries/000"
     bundle.write_bytes(bundle.read_bytes().replace(b"service.started", b"service.stopped", 1))
     with pytest.raises(ConflictError, match="does not prove the log"):
-        await _prune(deps, settings, folder)
+        await prune(deps, settings, folder)
     assert len(_seqs(superuser_url)) == size
 
 
@@ -194,14 +168,16 @@ async def test_the_function_believes_nobody(
         ({"first": 0, "end": cut - 1, "retention_days": 400}, EDGE, "no event says"),
         ({"first": 1, "end": cut, "retention_days": 400}, EDGE, "no event says"),
         ({"end": cut}, EDGE, "no event says"),
+        ({"first": 0, "end": cut, "retention_days": 400}, EDGE, "not those that the event says"),
     ]
+    await fill_tiles(deps)
     calls = [(await _claim(deps, body), until, says) for body, until, says in claims]
     with psycopg.connect(superuser_url) as connection:
-        row = connection.execute("SELECT min(seq) FROM log WHERE time >= %s", [_month(4)]).fetchone()
+        row = connection.execute("SELECT min(seq) FROM log WHERE time >= %s", [month(4)]).fetchone()
     assert row is not None
     young = await _claim(deps, {"first": 0, "end": row[0], "retention_days": 184})
     calls += [
-        (young, _month(4), "184 days"),
+        (young, month(4), "184 days"),
         (0, EDGE, "no event says"),
         (10**6, EDGE, "no event says"),
     ]
@@ -233,10 +209,10 @@ async def test_an_attempt_is_taken_up_again(
     with psycopg.connect(superuser_url) as reader:
         reader.execute("SELECT count(*) FROM log")
         with pytest.raises(UnavailableError, match="being read"):
-            await _prune(deps, settings, archive())
+            await prune(deps, settings, archive())
     size = len(_seqs(superuser_url))
     assert verify_audit(superuser_url, public=audit_public_key(settings)).size == size
-    await _prune(deps, settings, archive())
+    await prune(deps, settings, archive())
     assert _seqs(superuser_url) == list(range(cut, size))
 
 
@@ -246,7 +222,7 @@ async def test_tiles_of_pruned_entries_are_repaired_from_the_archive(
     """A false tile over pruned entries is found by the signed tree alone, and made again of an archive that proves it."""
     del cut
     short, whole = archive(EDGE - timedelta(days=20)), archive()
-    await _prune(deps, settings, whole)
+    await prune(deps, settings, whole)
     assert settings.owner_database_url is not None
     owner_url, trust = settings.owner_database_url.get_secret_value, Trust(audit_public_key(settings))
     assert find_false_tile(superuser_url, trust) is None
@@ -270,5 +246,5 @@ async def test_a_pruned_log_is_proved(
 ) -> None:
     """Verification accepts what an event says was pruned."""
     del cut
-    await _prune(deps, settings, archive())
+    await prune(deps, settings, archive())
     assert verify_audit(superuser_url, public=audit_public_key(settings)).size == _seqs(superuser_url)[-1] + 1

@@ -40,6 +40,12 @@ _TILES_AT_ONCE = 256
 _TREES = f"""
 SELECT DISTINCT ON (size / {TILE_WIDTH}) size, frontier FROM batches ORDER BY size / {TILE_WIDTH}, size
 """  # noqa: S608 - what is formatted in is a constant
+_KEPT = """
+SELECT seq, entry FROM kept_policy WHERE seq >= {first} AND seq < {end}
+UNION ALL SELECT seq, entry FROM log WHERE seq >= {first} AND seq < {end}
+    AND (kind LIKE 'policy.%' OR kind LIKE 'credential.%' OR kind LIKE 'key.%')
+ORDER BY seq
+"""
 _ENTRIES_OF = "SELECT entry FROM log WHERE seq >= %s AND seq < %s ORDER BY seq"
 
 
@@ -95,6 +101,10 @@ class AuditRows:
     def of_kind(self, kind: str) -> list[tuple[int, bytes]]:
         """Return the entries of a rare kind, as the columns have it."""
         return self.connection.execute(sql.SQL(_OF_KIND).format(kind=kind, usual=_usual())).fetchall()
+
+    def kept(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the entries of policy that stay of a range which leaves the log, in order: before and after it has left."""
+        return self._stream("kept", sql.SQL(_KEPT).format(first=first, end=end))
 
     def entries(self, first: int, end: int) -> list[bytes]:
         """Return the entries of a range that the log has."""

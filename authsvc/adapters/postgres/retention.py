@@ -11,11 +11,7 @@ from authsvc.core.event import Kind
 
 _OLD_MONTHS = "SELECT max(ends) FROM list_log_months() WHERE ends <= %s"
 _RANGE = "SELECT (SELECT min(seq) FROM log), (SELECT min(seq) FROM log WHERE time >= %s)"
-_SAID = """
-SELECT seq FROM log WHERE kind = %s AND convert_from(entry, 'UTF8')::json ->> 'first' = %s::text
-    AND convert_from(entry, 'UTF8')::json ->> 'end' = %s::text
-ORDER BY seq DESC LIMIT 1
-"""
+_SAID = "SELECT seq, entry FROM log WHERE kind = %s ORDER BY seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +39,10 @@ async def find_first(connection: Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-async def find_pruning(connection: Connection, prunable: Prunable) -> int | None:
-    """Return the event that already says that this is pruned, where an earlier attempt ended before it was."""
-    row = await (
-        await connection.execute(_SAID, [Kind.AUDIT_PRUNED, prunable.first, prunable.end])
-    ).fetchone()
-    return None if row is None else int(row[0])
+async def list_prunings(connection: Connection) -> list[tuple[int, bytes]]:
+    """Return what the table gives out for events of pruning, newest first; whoever may insert could have made them up."""
+    rows = await (await connection.execute(_SAID, [Kind.AUDIT_PRUNED])).fetchall()
+    return [(int(seq), bytes(entry)) for seq, entry in rows]
 
 
 async def find_legal_hold(connection: Connection) -> str | None:

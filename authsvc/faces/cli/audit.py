@@ -144,6 +144,7 @@ def _describe(proved: Verified) -> dict[str, Json]:
         "root": proved.root.hex(),
         "decisions": proved.decisions,
         "pruned": proved.bridged,
+        "not_replayed": proved.not_replayed,
         "checkpoints": len(proved.agreed),
         "lost": [
             f"epoch {loss.epoch} writes off entries {loss.lost_from} to {loss.lost_until - 1}"
@@ -175,7 +176,9 @@ def _tell(found: dict[str, Json], output: Form) -> None:
 
 def _remarks(found: dict[str, Json]) -> Iterator[str]:
     if found["pruned"]:
-        yield f"{found['pruned']} entries were pruned, and proved by their signed tree alone; decisions were not made again"
+        yield f"{found['pruned']} entries were pruned, and are proved by their signed tree alone"
+    if found["not_replayed"]:
+        yield f"no decision was made again: {found['not_replayed']}; verify the archive that has them with --archive"
     lost = found["lost"]
     yield from map(str, lost if isinstance(lost, list) else [])
 
