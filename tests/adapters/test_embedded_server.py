@@ -217,6 +217,24 @@ def test_a_killed_server_is_started_again(tmp_path: Path) -> None:
         assert not server.ensure_running()
 
 
+def test_the_server_s_log_is_bounded_while_it_runs(tmp_path: Path) -> None:
+    """Once it is large it is kept aside and begun anew, without a restart, and the server goes on in it."""
+    with EmbeddedServer(tmp_path, fast_unsafe=True) as server:
+        log = server.cluster.log_file
+        older = log.with_name("server.log.1")
+        for text in (b"first\n", b"second\n"):
+            with log.open("ab") as said:
+                said.write(text * 2_000_000)
+            assert not server.ensure_running()
+            assert log.stat().st_size < 100_000
+            assert older.read_bytes().endswith(text)
+        with pytest.raises(psycopg.OperationalError):
+            _ask(server.cluster, ClusterRole.APP, "SELECT 1", "nothing_such")
+        _wait_for(lambda: b'database "nothing_such" does not exist' in log.read_bytes())
+        assert b"\0" not in log.read_bytes()
+        assert {path.stat().st_mode & 0o777 for path in (log, older)} == {0o600}
+
+
 def test_an_interrupted_initdb_leaves_nothing(tmp_path: Path) -> None:
     """After SIGKILL in the middle of initdb the next start makes the cluster from nothing."""
     cluster = Cluster(tmp_path)

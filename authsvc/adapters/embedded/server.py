@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -89,10 +90,14 @@ class EmbeddedServer:
         return self._process is not None and self._process.poll() is None
 
     def ensure_running(self) -> bool:
-        """Start the server again if it died; tells whether it had to. Blocks like `start`; same thread."""
+        """Start the server again if it died; tells whether it had to. Blocks like `start`; same thread.
+
+        While it lives its log is kept small, so call this now and then.
+        """
         if self._lock is None:
             raise EmbeddedServerError("this embedded Postgres was never started, or was stopped")
         if self.is_running():
+            _rotate_log(self.cluster)
             return False
         _require_main_thread()
         try:
@@ -220,10 +225,20 @@ def _open_private(file: Path) -> IO[bytes]:
 
 
 def _rotate_log(cluster: Cluster) -> None:
-    """Keep the log and one older one, 10 MB each at a start."""
+    """Keep the log and one older one, some 10 MB each; what the server says in that very moment may be lost.
+
+    It is copied and cut, not renamed: the server holds the file open, and appends to it.
+    """
     log = cluster.log_file
-    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-        log.replace(log.with_name(f"{log.name}.1"))
+    if not log.exists() or log.stat().st_size <= _LOG_LIMIT_BYTES:
+        return
+    older = log.with_name(f"{log.name}.1")
+    older.unlink(missing_ok=True)
+    # A full disk must not keep the log from being cut.
+    with suppress(OSError), _open_private(older) as copy, log.open("rb") as said:
+        said.seek(-_LOG_LIMIT_BYTES, os.SEEK_END)
+        copy.write(said.read())
+    os.truncate(log, 0)
 
 
 def _last_fault(cluster: Cluster, offset: int) -> str:
