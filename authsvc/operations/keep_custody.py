@@ -8,9 +8,8 @@ import structlog
 from authsvc.adapters.postgres.audit_log import read_size
 from authsvc.adapters.postgres.custody import read_clock
 from authsvc.adapters.postgres.deadline import finish_within
-from authsvc.core.errors import AuthsvcError
-from authsvc.core.note import NoteError
 from authsvc.operations.deps import Deps
+from authsvc.operations.keep_going import keep_going
 
 LOOK_EVERY_SECONDS = 1.0
 LOOK_SECONDS = 4.0
@@ -28,17 +27,7 @@ async def warn_of_weak_custody(deps: Deps) -> None:
 
 async def keep_custody(deps: Deps) -> None:
     """Look every second, until cancelled; what fails is logged once, and again after it has been well in between."""
-    said = ""
-    while True:
-        try:
-            await look(deps)
-            said = ""
-        except (AuthsvcError, NoteError, OSError) as error:
-            why = f"{type(error).__name__}: {error}"
-            if why != said:
-                _log.error("custody.failed", why=why)
-            said = why
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
+    await keep_going(lambda: look(deps), failed="custody.failed", every=LOOK_EVERY_SECONDS)
 
 
 async def look(deps: Deps, *, publish: bool = False) -> None:

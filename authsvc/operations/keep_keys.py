@@ -16,6 +16,7 @@ from authsvc.core.event import Requester
 from authsvc.core.principal import SYSTEM
 from authsvc.core.records import KeyRecord, KeyState
 from authsvc.operations.deps import Deps
+from authsvc.operations.keep_going import keep_going
 from authsvc.operations.renew_keys import observe_keys, renew_keys
 from authsvc.operations.rotate_keys import activate, list_waiting
 
@@ -32,23 +33,19 @@ _log = structlog.get_logger()
 
 async def keep_keys(deps: Deps, *, id_: str, node: str) -> None:
     """Go round until cancelled; what fails is logged once, and again after it has been well in between."""
-    said, count = "", 0
-    while True:
-        try:
-            await report_keys(deps, id_=id_, node=node)
-            await finish_within(ROUND_SECONDS, activate_held_keys(deps))
-            if count % RENEW_EVERY == 0:
-                await renew_keys(deps)
-            if count % OBSERVE_EVERY == 0:
-                await observe_keys(deps)
-            count += 1
-            said = ""
-        except AuthsvcError as error:
-            why = f"{type(error).__name__}: {error}"
-            if why != said:
-                _log.error("keys.failed", why=why)
-            said = why
-        await asyncio.sleep(REPORT_SECONDS)
+    done = 0
+
+    async def go_round() -> None:
+        nonlocal done
+        await report_keys(deps, id_=id_, node=node)
+        await finish_within(ROUND_SECONDS, activate_held_keys(deps))
+        if done % RENEW_EVERY == 0:
+            await renew_keys(deps)
+        if done % OBSERVE_EVERY == 0:
+            await observe_keys(deps)
+        done += 1
+
+    await keep_going(go_round, failed="keys.failed", every=REPORT_SECONDS)
 
 
 async def report_keys(deps: Deps, *, id_: str, node: str) -> None:

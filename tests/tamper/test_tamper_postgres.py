@@ -1,6 +1,7 @@
 """The tamper matrix in Postgres, by its superuser, with every guard taken off: CAMPAIGN=full makes 2,000 changes."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -134,6 +135,52 @@ async def test_what_is_done_to_whole_tables_is_found(settings: Settings, superus
         with pytest.raises(TamperedError) as told:
             verify_database(superuser_url, log.trust)
         assert told.value.seq == first
+
+
+_SWAPS = {
+    "months": (  # every entry is at the place that one of the other month had
+        "UPDATE log SET seq = CASE WHEN seq < {middle} THEN seq + {end} - {middle} ELSE seq - {middle} END",
+        0,
+    ),
+    "times": (  # the rows of each month are in the other's partition
+        "UPDATE log SET time = CASE WHEN seq < {middle} THEN time + interval '1 month' ELSE time - interval '1 month' END",
+        0,
+    ),
+    "edge": (  # the last of one and the first of the other
+        "UPDATE log SET seq = CASE seq WHEN {middle} THEN {middle} - 1 ELSE {middle} END WHERE seq IN ({middle} - 1, {middle})",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("swap", _SWAPS)
+async def test_two_swapped_partitions_are_found(settings: Settings, superuser_url: str, swap: str) -> None:
+    """What is exchanged between two months is told with the first entry that is not in its place."""
+    this = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    log = await fill(settings, SHAPE, start=this - timedelta(days=14))
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute(_UNGUARD.encode())
+        (middle,) = connection.execute("SELECT min(seq) FROM log WHERE time >= %s", [this]).fetchone() or (0,)
+        assert 0 < middle < SHAPE.events
+        statement, seq = _SWAPS[swap]
+        connection.execute(statement.format(middle=middle, end=SHAPE.events).encode())
+        with pytest.raises(TamperedError) as told:
+            verify_database(superuser_url, log.trust)
+        first = (middle - 1) // SHAPE.batch * SHAPE.batch  # where its batch begins
+        assert told.value.seq == (first if seq is None else seq)
+
+
+async def test_partitions_that_exchange_names_are_still_the_log(
+    settings: Settings, superuser_url: str
+) -> None:
+    """Names of partitions say nothing: what they hold is what is proved."""
+    this = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    log = await fill(settings, SHAPE, start=this - timedelta(days=14))
+    one, two = (f"log_{month:%Y_%m}" for month in (this - timedelta(days=1), this))
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        for old, new in ((one, "swapped"), (two, one), ("swapped", two)):
+            connection.execute(f"ALTER TABLE {old} RENAME TO {new}".encode())
+    assert verify_database(superuser_url, log.trust).entries == SHAPE.events
 
 
 async def test_rows_beyond_the_end_are_found(settings: Settings, superuser_url: str) -> None:

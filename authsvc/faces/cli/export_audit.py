@@ -48,12 +48,12 @@ def export(
 ) -> None:
     """Write matching events to standard output. Oldest first; the export is logged too."""
     wanted = read_filter(locals())
-    start = 0 if cursor is None else _read_cursor(cursor)
+    start = 0 if cursor is None else read_cursor(cursor)
 
     async def run() -> None:
         _stop_at_a_signal()
         async with open_deps(read_settings()) as deps:
-            await _write(await begin(deps), cursor)
+            await write_parts(await begin(deps), cursor)
 
     async def begin(deps: Deps) -> AsyncIterator[Exported]:
         if follow:
@@ -64,7 +64,7 @@ def export(
         asyncio.run(run())
 
 
-async def _write(parts: AsyncIterator[Exported], cursor: Path | None) -> None:
+async def write_parts(parts: AsyncIterator[Exported], cursor: Path | None) -> None:
     """Write part after part; whoever reads standard output may leave at any time.
 
     INVARIANT: the cursor is moved once the lines are out of our hands, so that what is lost with us is written again.
@@ -93,7 +93,7 @@ def _stop_at_a_signal() -> None:
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
 
 
-def _read_cursor(cursor: Path) -> int:
+def read_cursor(cursor: Path) -> int:
     """Return the sequence number that a cursor file goes on from; 0 where there is none yet."""
     try:
         text = cursor.read_text(encoding="ascii").strip()
