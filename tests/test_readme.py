@@ -11,7 +11,7 @@ from typer.main import get_command
 from authsvc.config import PREFIX, Settings
 from authsvc.core.event import Kind
 from authsvc.faces.cli.main import application
-from authsvc.operations.throttle import ANONYMOUS, FAILURES, WRONG_PASSWORDS
+from authsvc.operations.throttle import ANONYMOUS, FAILURES, REPORTED, WRONG_PASSWORDS
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -74,4 +74,5 @@ def test_the_throttle_s_numbers_are_the_code_s() -> None:
     text = re.sub(r"\s+", " ", README)
     assert f"{WRONG_PASSWORDS} wrong passwords a minute" in text
     assert f"{FAILURES} refused credentials a minute" in text
+    assert f"{REPORTED:,} operations a minute" in text
     assert f"{ANONYMOUS} different anonymous requests a minute" in text

@@ -21,8 +21,11 @@ from authsvc.core.principal import Snapshot
 from authsvc.core.reported import Reported
 from authsvc.operations.act import SYSTEM_WIDE, Actor, Authority, read_authority
 from authsvc.operations.deps import Deps
+from authsvc.operations.throttle import address_key
 
 PERMISSION = "registry:report"
+ORDINARY = 1024
+"""Characters of what an operation is reported with, and half of what it takes in the log."""
 _REPORT = Permission(*PERMISSION.split(":"))
 
 
@@ -36,7 +39,10 @@ class Receipt:
 
 
 def demand_to_report(deps: Deps, actor: Actor) -> None:
-    """Raise ForbiddenError for who may report for no service at all, before a large body is read; it decides nothing else."""
+    """Raise ForbiddenError for who may report for no service at all, before a large body is read; it decides nothing else.
+
+    Raises ThrottledError for who has reported too much lately.
+    """
     snapshot = Snapshot(actor.who.principal, actor.who.bindings, limits=actor.who.limits)
     circumstances = Circumstances("", actor.address, deps.now())
     named = {service for binding in actor.who.bindings for service in binding.services}
@@ -45,6 +51,17 @@ def demand_to_report(deps: Deps, actor: Actor) -> None:
     ]
     if not any(authority.may(PERMISSION, SYSTEM_WIDE) for authority in authorities):
         authorities[0].demand(PERMISSION, SYSTEM_WIDE)
+    deps.throttle.check_reported(_credential(actor), deps.now(), address=address_key(actor.address))
+
+
+def _credential(actor: Actor) -> str:
+    """Return what is counted by: a registry's secret; two of a robot are two, so that a stolen one does not silence the other."""
+    return actor.who.credential_id or actor.who.principal.id
+
+
+def _weigh(reported: Reported) -> int:
+    """Return for how many ordinary operations this one takes disk."""
+    return 1 + len(str(reported.entry())) // ORDINARY
 
 
 async def report_operations(
@@ -56,6 +73,8 @@ async def report_operations(
     Raises ForbiddenError when the actor does not report for this service, UnknownServiceError, and UnavailableError when it may
     not be in the log: the registry sends it again, and what is known is not logged twice.
     """
+    weight = max(1, ignored + sum(map(_weigh, reported)))
+    deps.throttle.count_reported(_credential(actor), deps.now(), weight=weight)
     operations = [each for each in reported if not each.moves_nothing]
     ignored += len(reported) - len(operations)
     by_id = {each.id: each for each in reversed(operations)}  # of two under one id, the first

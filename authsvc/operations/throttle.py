@@ -17,9 +17,12 @@ FAILURES = 120
 ANONYMOUS = 240
 """Anonymous tokens a minute from one address that are no repetition of another."""
 SCOPES_AS_ONE, BYTES_AS_ONE = 4, 256
+REPORTED = 30_000
+"""Reported operations a minute under one credential: 500 a second, more than a registry sends, which waits for each answer."""
 MAX_COUNTERS = 32_768
 """Keys that each limit counts at a time."""
-THROTTLE_BYTES = 3 * MAX_COUNTERS * SLOT_BYTES
+_LIMITS = 4
+THROTTLE_BYTES = _LIMITS * MAX_COUNTERS * SLOT_BYTES
 ATTEMPTS_FILE = "attempts"
 """The file below DATA_DIR that workers count in, together."""
 MAX_TURNED_AWAY = 50_000
@@ -60,13 +63,14 @@ class Throttle:
     def __init__(self, memory: memoryview | None = None, key: bytes | None = None) -> None:
         memory = memoryview(bytearray(THROTTLE_BYTES)) if memory is None else memory
         key = secrets.token_bytes(32) if key is None else key
-        part = THROTTLE_BYTES // 3
-        passwords, failures, anonymous = (
-            Tally(memory[at * part : (at + 1) * part], key=key, window=WINDOW) for at in range(3)
+        part = THROTTLE_BYTES // _LIMITS
+        passwords, failures, anonymous, reported = (
+            Tally(memory[at * part : (at + 1) * part], key=key, window=WINDOW) for at in range(_LIMITS)
         )
         self.passwords = Attempts(WRONG_PASSWORDS, passwords)
         self.failures = Attempts(FAILURES, failures)
         self.anonymous = Attempts(ANONYMOUS, anonymous)
+        self.reported = Attempts(REPORTED, reported)
         self._turned_away: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def check_passwords(self, attempt: tuple[str, str], now: datetime) -> None:
@@ -84,6 +88,14 @@ class Throttle:
         """
         self._check(self.anonymous, key, now, key)
         self.anonymous.count(key, now, weight=1 + scopes // SCOPES_AS_ONE + size // BYTES_AS_ONE)
+
+    def check_reported(self, credential: str, now: datetime, *, address: str) -> None:
+        """Raise ThrottledError when a credential has reported enough lately: a stolen one must not fill the disk."""
+        self._check(self.reported, ("reported", credential), now, ("reported", address))
+
+    def count_reported(self, credential: str, now: datetime, *, weight: int) -> None:
+        """Count what a credential reports."""
+        self.reported.count(("reported", credential), now, weight=weight)
 
     def _check(self, attempts: Attempts, key: tuple[str, str], now: datetime, told: tuple[str, str]) -> None:
         wait = attempts.is_over(key, now)

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from authsvc.faces.admin.events import MAX_BODY, MAX_EVENTS, MEDIA_TYPES, read_envelope
 from authsvc.faces.admin.strict_route import UnreadableError
+from authsvc.operations.deps import Deps
+from authsvc.operations.run_background import flush_throttled
+from authsvc.operations.throttle import REPORTED
 from tests.clock import Clock
 from tests.world import SERVICE, World
 
@@ -250,6 +253,52 @@ async def test_envelopes_are_bounded(world: World, secret: str) -> None:
     assert more.status_code == 422
     long = await send(world.client, secret, notification("y", unknown="x" * MAX_BODY))
     assert long.status_code == 413
+
+
+async def test_what_one_credential_reports_is_bounded(
+    world: World, deps: Deps, secret: str, clock: Clock
+) -> None:
+    """Beyond so many operations a minute nothing is read or logged but for others, and the log says so; then it goes on."""
+    headers = {"authorization": f"Bearer {secret}", "content-type": V1}
+    for _ in range(2):
+        assert (await send(world.client, secret, notification("a"))).status_code == 200
+    deps.throttle.count_reported(secret[5:21], clock(), weight=REPORTED - 3)
+    assert (await send(world.client, secret, notification("b"), notification("c"))).status_code == 200
+    for content in (json.dumps({"events": [notification("d")]}), "no JSON"):
+        refused = await world.client.post("/api/v1/events", content=content, headers=headers)
+        assert refused.status_code == 429
+        assert refused.json()["type"].endswith("throttled")
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+    other = await world.api("POST", "/robots/registry/secrets", {"label": "second"}, expect=201)
+    assert (await send(world.client, other["secret"], notification("e"))).status_code == 200
+    await flush_throttled(deps)
+    (told,) = await world.events(kind="auth.throttled")
+    assert (told[1]["what"], told[1]["count"], told[1]["address"]) == ("reported", 2, "192.0.2.7")
+    clock.advance(timedelta(seconds=61))
+    assert (await send(world.client, secret, notification("d"))).json()["recorded"] == 1
+
+
+_LONG = {
+    "target": {"repository": "a" * 512, "fromRepository": "b" * 512, "tag": "t" * 256},
+    "request": {"useragent": "x" * 256, "host": "y" * 256, "addr": "z" * 256},
+}
+
+
+@pytest.mark.parametrize(
+    ("envelopes", "passing"),
+    [
+        ([[notification(str(n))] for n in range(5)], 3),
+        ([[notification("a", **_LONG), notification("b")], [notification("c")]], 1),
+        ([[], [notification("x", "other")], [notification("y"), notification("z")], []], 3),
+    ],
+)
+async def test_reports_count_by_what_they_take(
+    world: World, deps: Deps, secret: str, clock: Clock, envelopes: list[list[Body]], passing: int
+) -> None:
+    """Of three that are left an ordinary operation takes one, a long one more; what is not logged, and nothing, takes one too."""
+    deps.throttle.count_reported(secret[5:21], clock(), weight=REPORTED - 3)
+    answers = [(await send(world.client, secret, *envelope)).status_code for envelope in envelopes]
+    assert answers == [200] * passing + [429] * (len(envelopes) - passing)
 
 
 @pytest.mark.parametrize("value", ["[]", '""', "0", '{"a":1}', '"\\""'])
