@@ -278,7 +278,7 @@ async def test_what_one_credential_reports_is_bounded(
     assert (await send(world.client, secret, notification("d"))).json()["recorded"] == 1
 
 
-_LONG = {
+_LONG: Body = {
     "target": {"repository": "a" * 512, "fromRepository": "b" * 512, "tag": "t" * 256},
     "request": {"useragent": "x" * 256, "host": "y" * 256, "addr": "z" * 256},
 }
