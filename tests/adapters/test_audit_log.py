@@ -14,6 +14,7 @@ from authsvc.core.canonical import Json
 from authsvc.core.errors import UnavailableError
 from authsvc.core.event import Event, IndexRow, Kind, Outcome, Requester, index_entry
 from authsvc.core.principal import Principal, PrincipalKind
+from authsvc.core.reported import Action, Reported
 from authsvc.core.search import Filter
 from authsvc.operations.deps import Deps
 
@@ -35,14 +36,13 @@ def event(deps: Deps, n: int) -> Event:
         }
         for name in dict.fromkeys(asked)
     ]
-    return Event(
-        KINDS[n % 7 % 3],
-        deps.now() + timedelta(seconds=n * 37 % MANY),
-        deps.new_nonce(),
-        Requester(Principal(PrincipalKind.USER, "", ACTORS[n % 5 % 3]), address=ADDRESSES[n % 4 % 3]),
-        list(Outcome)[n % 4],
-        {"grants": grants},
-    )
+    time, nonce = deps.now() + timedelta(seconds=n * 37 % MANY), deps.new_nonce()
+    by = Requester(Principal(PrincipalKind.USER, "", ACTORS[n % 5 % 3]), address=ADDRESSES[n % 4 % 3])
+    if asked and n % 4 == 1:
+        action = Action.PULL if n % 8 == 1 else Action.MOUNT
+        reported = Reported(str(n), action, asked[0], source=asked[-1], actor=ACTORS[n % 3])
+        return Event(action.kind, time, nonce, by, body={"service": "", "reported": reported.entry()})
+    return Event(KINDS[n % 7 % 3], time, nonce, by, list(Outcome)[n % 4], {"grants": grants})
 
 
 async def fill(deps: Deps) -> list[LogEntry]:
@@ -59,12 +59,14 @@ async def search(
         return await list_events(read, wanted, after=after, limit=limit, newest_first=newest_first)
 
 
-def matches(wanted: Filter, row: IndexRow) -> bool:
+def matches(wanted: Filter, row: IndexRow, entry: dict[str, Json]) -> bool:
     """Say what the search should, by looking at each member."""
+    reported = entry.get("reported")
     return all(
         (
-            wanted.actor in (None, row.actor),
-            wanted.kind in (None, row.kind) or (wanted.kind == "token.*" and row.kind.startswith("token.")),
+            wanted.actor in (None, row.actor, reported["actor"] if isinstance(reported, dict) else None),
+            wanted.kind in (None, row.kind)
+            or (str(wanted.kind).endswith("*") and row.kind.startswith(str(wanted.kind)[:-1])),
             wanted.project is None or wanted.project in row.projects,
             wanted.repository is None or wanted.repository in row.repositories,
             wanted.action is None or wanted.action in row.actions,
@@ -79,13 +81,14 @@ def matches(wanted: Filter, row: IndexRow) -> bool:
 async def test_the_search_finds_what_reading_everything_finds(deps: Deps) -> None:
     """Whatever is combined, in both orders and over all pages: exactly the matching events, each once, in order."""
     everything = await fill(deps)
-    indexed = [(row, index_entry(canonical.decode(row.entry))) for row in everything]
+    decoded = [(row, canonical.decode(row.entry)) for row in everything]
+    indexed = [(row, index_entry(entry), entry) for row, entry in decoded]
     start = deps.now()
     times = st.none() | st.integers(0, MANY).map(lambda seconds: start + timedelta(seconds=seconds))
     filters = st.builds(
         Filter,
         actor=st.none() | st.sampled_from(["alice", "acme+ci", "nobody"]),
-        kind=st.none() | st.sampled_from([*KINDS, "token.*"]),
+        kind=st.none() | st.sampled_from([*KINDS, Kind.REGISTRY_PULL, "token.*", "registry.*"]),
         project=st.none() | st.sampled_from(["acme", "beta", "library", "none"]),
         repository=st.none() | st.sampled_from([*REPOSITORIES, "none/such"]),
         action=st.none() | st.sampled_from(["pull", "push"]),
@@ -103,7 +106,7 @@ async def test_the_search_finds_what_reading_everything_finds(deps: Deps) -> Non
 
     collect()
     for wanted, limit, newest_first in asked:
-        expected = [row for row, index in indexed if matches(wanted, index)]
+        expected = [row for row, index, entry in indexed if matches(wanted, index, entry)]
         found: list[LogEntry] = []
         while page := await search(
             deps, wanted, found[-1].seq if found else None, limit, newest_first=newest_first

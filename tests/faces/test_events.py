@@ -119,6 +119,38 @@ async def test_operations_are_found_by_place_and_action(world: World, secret: st
         assert len(found) == 1, wanted
 
 
+async def test_operations_are_found_by_who_did_them(world: World, secret: str) -> None:
+    """An auditor asks for a person and gets what registries say that he did, with his tokens, in order, each once."""
+    await world.add_user("alice")
+    await world.ask_as("alice", "repository:acme/app:pull")
+    for id_, actor in (("1", "alice"), ("2", "bob"), ("3", "alice"), ("4", "system+registry")):
+        await send(world.client, secret, notification(id_, actor={"name": actor}))
+    await world.ask_as("alice", "repository:acme/app:pull")
+
+    async def found(actor: str, **narrowed: str) -> list[str]:
+        events = await world.events(actor=actor, **narrowed)
+        return [
+            str(entry["reported"]["id"] if "reported" in entry else entry["kind"])
+            for _, entry in events
+            if entry["kind"].startswith(("token.", "registry."))
+        ]
+
+    assert await found("alice") == ["token.issued", "1", "3", "token.issued"]
+    for narrowed in (
+        {"kind": "registry.pull"},
+        {"kind": "registry.*"},
+        {"project": "acme", "kind": "registry.*"},
+    ):
+        assert await found("alice", **narrowed) == ["1", "3"]
+    assert await found("alice", kind="token.*") == ["token.issued"] * 2
+    assert await found("bob", repository="acme/app") == ["2"]
+    assert await found("system+registry") == ["1", "2", "3", "4"]
+    asked = "/audit?actor=alice&kind=registry.pull&limit=1"
+    newest = await world.api("GET", asked, expect=200)
+    older = await world.api("GET", f"{asked}&cursor={newest['next_cursor']}", expect=200)
+    assert [page["items"][0]["reported"]["id"] for page in (newest, older)] == ["3", "1"]
+
+
 @pytest.mark.item(131, 133)
 async def test_a_report_that_comes_again_is_logged_once(world: World, secret: str) -> None:
     """An envelope that is sent again is answered as the first time, adds what is new in it, and doubles nothing."""

@@ -13,9 +13,11 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    and_,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
     tuple_,
@@ -30,6 +32,8 @@ from authsvc.core.search import Filter
 
 _COMMON_KINDS = "kind NOT IN ('token.issued', 'registry.pull', 'registry.push')"
 """The condition of the index `log_uncommon`, as it stands in the migration: the planner must recognise it."""
+_REPORTED = "kind IN ('registry.pull', 'registry.push', 'registry.mount', 'registry.delete')"
+"""The condition of the index `log_reported_actor`, likewise."""
 _FIRST, _LAST = -1, 2**63 - 1
 _POSITIONS = 2
 """Names of one event that have an index of their own, by their place; events with more of them are few, and indexed as such."""
@@ -56,7 +60,7 @@ class LogEntry:
 class _Arm:
     """A part of the log that one index gives in order: `column` has the `name`, whose hash the index begins with.
 
-    Or that one gives in none, as it is small: then `where` is what the index is about.
+    Or that one gives in none, as it is small, without a column. `where` is what the index is about.
     """
 
     column: ColumnElement[str] | None = None
@@ -117,10 +121,24 @@ def _arms(wanted: Filter) -> list[_Arm]:
     if wanted.repository is not None:
         return _positions("repositories", wanted.repository)
     if wanted.actor is not None:
-        return [_Arm(log.c.actor, wanted.actor)]
+        return _roles(wanted.actor, wanted.kinds)
     if wanted.project is not None:
         return _positions("projects", wanted.project)
     return [_Arm()]
+
+
+def _roles(actor: str, kinds: Sequence[str] | None) -> list[_Arm]:
+    """Return the events of who acts or reports, and those in which another reports that he did it."""
+    acting = _Arm(log.c.actor, actor)
+    if kinds is not None and not any(f"'{kind}'" in _REPORTED for kind in kinds):
+        return [acting]
+    reported: list[Any] = [literal_column(_REPORTED), log.c.actor != actor]
+    return [acting, _Arm(_reported_actor(), actor, reported)]
+
+
+def _reported_actor() -> ColumnElement[str]:
+    """Return who did it, as the registry says that reports it: no column has it, the index reads the entry."""
+    return func.reported_actor(log.c.entry, type_=Text)
 
 
 def _positions(column: str, name: str) -> list[_Arm]:
@@ -163,7 +181,7 @@ def _narrowing(wanted: Filter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         column == value
         for column, value in (
-            (c.seq, wanted.seq), (c.actor, wanted.actor), (c.outcome, wanted.outcome), (c.address, wanted.address),
+            (c.seq, wanted.seq), (c.outcome, wanted.outcome), (c.address, wanted.address),
         )
         if value is not None
     ]  # fmt: skip
@@ -174,6 +192,13 @@ def _narrowing(wanted: Filter) -> list[ColumnElement[bool]]:
         )
         if value is not None
     ]  # fmt: skip
+    if wanted.actor is not None:
+        conditions.append(
+            or_(
+                c.actor == wanted.actor,
+                and_(literal_column(_REPORTED), _reported_actor() == wanted.actor),
+            )
+        )
     if wanted.kinds is not None:
         conditions.append(c.kind.in_(wanted.kinds))
         if not any(f"'{kind}'" in _COMMON_KINDS for kind in wanted.kinds):

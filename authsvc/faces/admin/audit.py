@@ -19,7 +19,9 @@ router = APIRouter(tags=["audit"], route_class=StrictRoute)
 
 def filter_of(
     request: Request,
-    actor: Annotated[str | None, Query(description="Who: `alice`, `acme+ci`.")] = None,
+    actor: Annotated[
+        str | None, Query(description="Who, also as a registry reports it: `alice`, `acme+ci`.")
+    ] = None,
     kind: Annotated[
         str | None, Query(description="What: `token.issued`, or the beginning: `policy.*`.")
     ] = None,
