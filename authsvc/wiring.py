@@ -201,7 +201,7 @@ async def open_deps(
     seal = make_seal(keys)
     kept = keep_checkpoints(settings, keys)
     epoch = await _check(settings, keys, kept.marks(), durable=durable, any_hmac_key=any_hmac_key)
-    custody = Custody(epoch)
+    custody = Custody(epoch, kept.read)
     hasher = PasswordHasher(slots=max(1, (os.cpu_count() or 1) // settings.workers))
     signing_threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="sign")
     async with Database(url, custody=custody, seal=seal, now=clock, new_nonce=new_nonce) as database:

@@ -8,12 +8,14 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from authsvc.adapters.postgres.custody import PausedError
 from authsvc.config import Settings
 from authsvc.core.verified import TamperedError
 from authsvc.operations.deps import Deps
+from authsvc.operations.keep_custody import look
 from authsvc.operations.verify_audit import verify_audit
 from authsvc.wiring import audit_public_key
-from tests.world import SERVICE, World
+from tests.world import ADMIN, ADMIN_PASSWORD, SERVICE, World
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -124,6 +126,42 @@ def test_what_is_forged_to_change_policy_is_found(
     with pytest.raises(TamperedError) as told:
         verify_audit(superuser_url, public=audit_public_key(settings))
     assert (told.value.seq,) == row
+
+
+_TABLES = "SELECT 'batches' UNION ALL SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'log'::regclass"
+
+
+@pytest.mark.parametrize("frontier", ["frontier", "''"])
+async def test_nothing_is_signed_onto_what_is_forged(
+    world: World, thief: Connection, settings: Settings, superuser_url: str, frontier: str
+) -> None:
+    """No token and no change follow a batch of a thief; once a superuser has removed it, all goes on without a restart."""
+    row = thief.execute("SELECT max(size) FROM batches").fetchone()
+    assert row is not None
+    commit(thief, _FORGED_BATCH.replace("'mine'), frontier", f"'mine'), {frontier}"), _SEIZE)
+    for _ in range(2):
+        assert (await world.ask("repository:acme/app:pull", by=None)).status_code == 503
+        answer = await world.client.post(
+            "/api/v1/projects", json={"name": "mine"}, auth=(ADMIN, ADMIN_PASSWORD)
+        )
+        assert answer.status_code == 503
+        with pytest.raises(PausedError, match="not signed by our audit key"):
+            await look(world.deps)
+        ready = await world.client.get("/readyz")
+        assert (ready.status_code, "somebody else wrote it" in ready.json()["why"]) == (503, True)
+    assert thief.execute("SELECT max(size) FROM batches").fetchone() == (row[0] + 1,)
+
+    with psycopg.connect(superuser_url) as superuser:
+        tables = [name for (name,) in superuser.execute(_TABLES)]
+        for table in tables:
+            superuser.execute(f"ALTER TABLE {table} DISABLE TRIGGER append_only".encode())
+        superuser.execute("DELETE FROM batches WHERE prev >= %s", row)
+        for table in tables:
+            superuser.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only".encode())
+    await look(world.deps)
+    assert (await world.ask("repository:acme/app:pull", by=None)).status_code == 200
+    assert (await world.client.get("/readyz")).status_code == 200
+    assert verify_audit(superuser_url, public=audit_public_key(settings)).size == row[0] + 1
 
 
 @pytest.mark.parametrize(

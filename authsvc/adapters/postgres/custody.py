@@ -4,6 +4,7 @@ A restored backup, a failover that lost a tail, or a database that is another's 
 under one name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +22,7 @@ from authsvc.adapters.postgres.log import (
 from authsvc.core.errors import StartupError, UnavailableError
 from authsvc.core.mark import Mark
 from authsvc.core.merkle import Frontier
-from authsvc.core.note import Checkpoint
+from authsvc.core.note import Checkpoint, NoteError
 
 RETRY_AFTER = 30
 
@@ -33,7 +34,7 @@ FROM batches AS b ORDER BY b.prev DESC LIMIT 1
 
 _READ_HEAD = """
 SELECT b.size, b.frontier, b.revision, (SELECT max(number) FROM epochs),
-    (SELECT root FROM batches AS kept WHERE kept.size = %s)
+    (SELECT root FROM batches AS kept WHERE kept.size = %s), b.root, b.checkpoint
 FROM batches AS b ORDER BY b.prev DESC LIMIT 1
 """
 
@@ -75,10 +76,14 @@ class Custody:
 
     INVARIANT: once the log is found to lack something, this process signs nothing more: what it remembers of policy may be of the
     history that was lost. Only a new process begins anew, and asks the marks outside the database first.
+    INVARIANT: nothing is signed onto a batch that the audit key has not signed: `read` reads a note that it has, and raises
+    NoteError for another. None is for who signs elsewhere. What this process committed itself is not read again.
     """
 
-    def __init__(self, epoch: Epoch) -> None:
+    def __init__(self, epoch: Epoch, read: Callable[[str], Mark] | None = None) -> None:
         self._epoch = epoch
+        self._read = read
+        self._forged: str | None = None
         self._seen = _Seen(0, b"")
         self._confirmed = 0
         self._fault: str | None = None
@@ -98,8 +103,8 @@ class Custody:
         """Raise LogLostError once the log was found to lack something, PausedError while signing is paused."""
         if self._fault is not None:
             raise LogLostError(self._fault, retry_after=RETRY_AFTER)
-        if self._pause is not None:
-            raise PausedError(self._pause, retry_after=RETRY_AFTER)
+        if self._forged is not None or self._pause is not None:
+            raise PausedError(self._forged or self._pause or "", retry_after=RETRY_AFTER)
 
     def pause(self, why: str | None) -> None:
         """Sign nothing for a reason that passes, until told None."""
@@ -115,6 +120,8 @@ class Custody:
     async def read_head(self, connection: Connection) -> Head:
         """Return where the log ends; raises LogLostError when it lacks what was seen, or another epoch has begun.
 
+        Raises PausedError when somebody else has written its newest batch.
+
         INVARIANT: to follow it, the caller holds the log's lock, taken by an earlier statement: only so is this one sure to see
         the newest.
         """
@@ -124,14 +131,16 @@ class Custody:
         if row is None:
             self._check(seen, _Seen(0, b""), self._epoch.number)
             return EMPTY_HEAD
-        size, frontier, revision, epoch, root = row
-        self._check(seen, _Seen(size, root), epoch)
+        size, frontier, revision, epoch, there, root, checkpoint = row
+        self._check(seen, _Seen(size, there), epoch)
+        if size != seen.size:
+            self._check_signed(size, bytes(root), checkpoint)
         return Head(Frontier.from_bytes(size, bytes(frontier)), revision)
 
     async def look(self, connection: Connection) -> Newest | None:
         """Return the newest batch once it is known to be durable on every standby that must have it, None when there is none.
 
-        Raises LogLostError as `read_head` does, and UnavailableError when it is not durable there.
+        Raises LogLostError and PausedError as `read_head` does, and UnavailableError when it is not durable there.
         """
         if self._fault is not None:
             raise LogLostError(self._fault, retry_after=RETRY_AFTER)
@@ -142,6 +151,9 @@ class Custody:
             return None
         size, root, checkpoint, epoch, there = row
         self._check(seen, _Seen(size, there), epoch)
+        if size != seen.size:
+            self._check_signed(size, bytes(root), checkpoint)
+        self._forged = None
         if size > self._confirmed:
             await _confirm(connection)
             self._confirmed = size
@@ -153,6 +165,24 @@ class Custody:
         self._fault = f"{what}; no tokens are issued: bring the right database back, or see 'authsvc audit recover'; then restart"
         _log.critical("custody.lost", why=what)
         return LogLostError(self._fault, retry_after=RETRY_AFTER)
+
+    def _check_signed(self, size: int, root: bytes, note: str) -> None:
+        """Raise PausedError, until a look finds it mended, unless the audit key has signed the tree of the newest batch."""
+        if self._read is None:
+            return
+        try:
+            signed = self._read(note).checkpoint
+            is_ours = (signed.size, signed.root) == (size, root)
+        except NoteError:
+            is_ours = False
+        if not is_ours:
+            if self._forged is None:
+                _log.critical("custody.forged", size=size)
+            self._forged = (
+                f"the newest batch of the log, up to {size} entries, is not signed by our audit key: somebody else wrote it;"
+                " no tokens are issued: run 'authsvc audit verify', and see 'A stolen application role' in the README"
+            )
+            raise PausedError(self._forged, retry_after=RETRY_AFTER)
 
     def _check(self, seen: "_Seen", there: "_Seen", epoch: int) -> None:
         """Hold what is there, the log's size and its root at the size that was seen, against what was seen."""

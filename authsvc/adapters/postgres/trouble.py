@@ -13,6 +13,8 @@ from psycopg.errors import (
     UniqueViolation,
 )
 
+from authsvc.adapters.postgres.custody import LogLostError, PausedError
+
 _NOT_KEPT = (
     "the database would not keep what is written: a trigger or rule swallows rows, synchronous_commit is off, or"
     " session_replication_role is not origin"
@@ -32,6 +34,8 @@ _MEANINGS: dict[type[Error], str] = {
 
 def describe_trouble(error: Exception) -> str:
     """Return one line that says what is wrong and where to look, without anything of what was written."""
+    if isinstance(error, LogLostError | PausedError):
+        return str(error)
     for cause in type(error).__mro__:
         if cause in _MEANINGS:
             return _MEANINGS[cause]
