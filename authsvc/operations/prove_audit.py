@@ -6,6 +6,7 @@ from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.tiles import read_entries
 from authsvc.core.errors import Fault, InvalidInputError, NotFoundError
 from authsvc.core.mark import Mark
+from authsvc.core.merkle import leaf_hashes
 from authsvc.core.note import Checkpoint, verifier_key
 from authsvc.core.proof import HashOf, consistency_proof, verify_consistency
 from authsvc.core.tiled_tree import TILE_LEVELS, Prefix, frontier_of
@@ -15,7 +16,7 @@ from authsvc.operations.act import Actor
 from authsvc.operations.deps import Deps
 from authsvc.operations.page import found
 from authsvc.operations.query_audit import demand_to_read_all, record_question
-from authsvc.operations.read_tree import find_head, from_tree, prove_entry
+from authsvc.operations.read_tree import contradiction, find_head, from_tree, prove_entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,27 @@ async def read_tile(deps: Deps, actor: Actor, place: TilePlace) -> bytes:
 
 
 async def read_bundle(deps: Deps, actor: Actor, place: TilePlace) -> bytes:
-    """Return the entries of a tile of the lowest level, once that is logged; raises NotFoundError when they were pruned."""
+    """Return the entries of a tile of the lowest level, once that is logged; raises NotFoundError when they were pruned.
+
+    Raises UnavailableError for entries that are not those of the signed tree.
+    """
     async with deps.database.read() as read:
         await demand_to_read_all(deps, read, actor)
         driver = await read.driver()
-        await _head_beyond(deps, driver, place)
+        head = await _head_beyond(deps, driver, place)
         start = place.index * TILE_WIDTH
         await record_question(deps, actor, {"seq": start, "entries": place.width})
-        entries = await read_entries(driver, start, start + place.width)
-    return encode_bundle(found(entries if len(entries) == place.width else None, "bundle, or no longer"))
+        read_now = await read_entries(driver, start, start + place.width)
+        entries = found(read_now if len(read_now) >= place.width else None, "bundle, or no longer")
+
+        def lead(hash_of: HashOf) -> Prefix:
+            tree = frontier_of(start, hash_of).append(leaf_hashes(entries))
+            return Prefix.of(tree.size, head, hash_of, root=tree.root)
+
+        if len(entries) != place.width:
+            raise contradiction()
+        await from_tree(driver, head, lead, lambda prefix: prefix.check(head))
+    return encode_bundle(entries)
 
 
 async def _head(deps: Deps, driver: Connection) -> Mark:

@@ -32,7 +32,7 @@ async def find_head(deps: Deps, driver: Connection) -> Mark | None:
     try:
         return None if note is None else deps.kept.read(note)
     except NoteError as error:
-        raise _contradiction() from error
+        raise contradiction() from error
 
 
 async def prove_entry(driver: Connection, head: Mark, seq: int) -> tuple[bytes, TlogProof]:
@@ -69,12 +69,12 @@ async def from_tree(
         return _checked(TiledTree(tiled, stored, newest), compute, check)
     except _FALSE as error:
         if head.size > MOST_HASHED:
-            raise _contradiction() from error
+            raise contradiction() from error
     tree = TiledTree(0, {}, await read_leaves(driver, 0, head.size))
     try:
         computed = await asyncio.to_thread(_checked, tree, compute, check)
     except _FALSE as error:
-        raise _contradiction() from error
+        raise contradiction() from error
     _log.error("audit.tiles_are_false", do="run 'authsvc audit verify', then 'authsvc audit repair-tiles'")
     return computed
 
@@ -88,5 +88,6 @@ def _checked(tree: TiledTree, compute: Callable[[HashOf], _T], check: Callable[[
     return computed
 
 
-def _contradiction() -> UnavailableError:
+def contradiction() -> UnavailableError:
+    """Return what is told when the log is not what was signed."""
     return UnavailableError("the log contradicts its own checkpoint: run 'authsvc audit verify'")

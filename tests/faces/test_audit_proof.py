@@ -147,6 +147,7 @@ def lie(superuser_url: str, statement: str, *values: object) -> None:
             connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only".encode())
 
 
+REST = "kind, outcome, actor, projects, repositories, actions, address, entry"
 FALSE_TILES = (
     "UPDATE tiles SET hashes = set_byte(hashes, 40, 255 - get_byte(hashes, 40)) WHERE index = 1",
     "UPDATE tiles SET root = set_byte(root, 4, 255 - get_byte(root, 4)) WHERE index = 1",
@@ -199,11 +200,32 @@ async def test_what_contradicts_the_checkpoint_is_not_given(
     await fill_tiles(deps)
     lie(superuser_url, "DELETE FROM tiles")
     lie(superuser_url, "UPDATE log SET entry = '{}' WHERE seq = 100")
-    for path in ("/7/proof", "/consistency?old=7", "/tile/0/000"):
+    for path in ("/7/proof", "/consistency?old=7", "/tile/0/000", "/tile/entries/000"):
         assert "audit verify" in (await get(world, path, expect=503)).json()["detail"]
     lie(superuser_url, "UPDATE batches SET checkpoint = replace(checkpoint, '/audit/1', '/audit/2')")
     for path in ("/checkpoint", "/7/proof"):
         assert "audit verify" in (await get(world, path, expect=503)).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE log SET entry = '{}' WHERE seq = 100",
+        f"INSERT INTO log SELECT seq, time - interval '1 second', {REST} FROM log WHERE seq = 100",
+        "UPDATE log AS a SET entry = b.entry FROM log AS b WHERE a.seq + b.seq = 201 AND a.seq IN (100, 101)",
+    ],
+)
+@pytest.mark.parametrize("tiled", [False, True])
+async def test_entries_that_are_not_the_tree_s_are_not_given(
+    world: World, deps: Deps, superuser_url: str, change: str, tiled: bool
+) -> None:
+    """A bundle with a changed, doubled or moved entry is an error, though its tile is stored and true."""
+    await grow(deps, 300)
+    if tiled:
+        await fill_tiles(deps)
+    await get(world, "/tile/entries/000")
+    lie(superuser_url, change)
+    assert "audit verify" in (await get(world, "/tile/entries/000", expect=503)).json()["detail"]
 
 
 async def test_the_application_stores_no_tile_of_its_own(deps: Deps, settings: Settings) -> None:
