@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from authsvc.adapters.kept_checkpoints import HEARTBEAT, KeptCheckpoints
 from authsvc.adapters.keys.folder import KeySet
 from authsvc.adapters.postgres.custody import check_marks, read_clock
-from authsvc.adapters.postgres.growth import Extent, read_extent
+from authsvc.adapters.postgres.growth import Extent, find_stray, read_extent
 from authsvc.adapters.postgres.log import Connection
 from authsvc.adapters.postgres.migrate import check_migrated
 from authsvc.adapters.postgres.nodes import find_unheld_keys
@@ -84,6 +84,10 @@ async def _check_database(checkup: Checkup, connection: Connection, keys: KeySet
     found.append(_check_clock(checkup.now() - await read_clock(connection)))
     extent = await read_extent(connection)
     found.append(_check_partitions(extent, checkup.now()))
+    stray = await find_stray(connection)
+    if stray is not None:
+        words = f"row {stray} lies beyond the log's end: somebody else wrote it; run 'authsvc audit verify'"
+        found.append(Finding("rows of the log", State.FAIL, words))
     if keys is not None:
         found += await _check_custody(checkup, connection, keys, extent)
     found += await check_reports(connection, size=extent.size, now=checkup.now())

@@ -131,7 +131,7 @@ async def test_faults_of_the_database_are_told(settings: Settings, deps: Deps, s
 async def test_what_no_report_can_have_left_is_told(
     settings: Settings, deps: Deps, superuser_url: str
 ) -> None:
-    """A cursor beyond the log's end, and a registry that was heard in the future, are found, and what is possible is not."""
+    """A cursor or a row beyond the log's end, and a registry that was heard in the future, are found; what is possible is not."""
     await look(deps)
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         row = superuser.execute("SELECT max(size) FROM batches").fetchone()
@@ -141,9 +141,16 @@ async def test_what_no_report_can_have_left_is_told(
         assert set(await _bad(open_checkup(settings))) == {NO_FSYNC}
         superuser.execute("UPDATE cursors SET seq = seq + 1")
         superuser.execute("UPDATE registries SET heard_at = now() + interval '1 hour'")
+        superuser.execute(
+            "INSERT INTO log SELECT seq + 1, time, kind, outcome, actor, projects, repositories, actions, address, entry"
+            " FROM log ORDER BY seq DESC LIMIT 1"
+        )
     bad = await _bad(open_checkup(settings))
     assert bad["reconciliation"][0] is State.FAIL
     assert f"ends before {row[0]}" in bad["reconciliation"][1]
+    assert bad["rows of the log"] == (
+        State.FAIL, f"row {row[0]} lies beyond the log's end: somebody else wrote it; run 'authsvc audit verify'",
+    )  # fmt: skip
     assert bad["registry registry.test"][0] is State.FAIL
     assert "which is to come" in bad["registry registry.test"][1]
 

@@ -14,6 +14,8 @@ SELECT (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint FROM p
     (SELECT max(ends) FROM list_log_months())
 """
 
+_STRAY = "SELECT min(seq) FROM log WHERE seq >= (SELECT coalesce(max(size), 0) FROM batches)"
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -33,3 +35,9 @@ async def read_extent(connection: Connection) -> Extent:
     """Return what the log takes now."""
     row = await (await connection.execute(_EXTENT)).fetchone() or (0, None, 0, None, None)
     return Extent(row[0], row[1] or 0, row[2], row[3], row[4])
+
+
+async def find_stray(connection: Connection) -> int | None:
+    """Return a row of the log beyond its end, which no batch of ours can have written; None when there is none."""
+    row = await (await connection.execute(_STRAY)).fetchone()
+    return None if row is None else row[0]
