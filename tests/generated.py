@@ -31,7 +31,6 @@ class Row(NamedTuple):
 
     seq: int
     entry: bytes
-    time: int | None
     columns: tuple[object, ...]
 
 
@@ -46,7 +45,7 @@ class Generated:
     def log_rows(self) -> list[Row]:
         """Return its rows."""
         return [
-            Row(seq, line.entry, microseconds(line.index.time), tuple(line.index[1:]))
+            Row(seq, line.entry, (microseconds(line.index.time), *line.index[1:]))
             for batch in self.batches
             for seq, line in enumerate(batch.lines, start=batch.prev)
         ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple, Self
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION, Circumstances, Grant, decide, is_within
@@ -17,12 +16,12 @@ from authsvc.core.entry_reader import MAX_REMEMBERED, Entry, Shape
 from authsvc.core.event import Kind, MalformedEntryError, from_microseconds, microseconds
 from authsvc.core.issued import describe_grant, outcome_of
 from authsvc.core.limits import parse_limit
-from authsvc.core.principal import Address, Binding, Limit, Principal, PrincipalKind, Snapshot, Visibility
+from authsvc.core.principal import Address, Binding, Limit, PrincipalKind, Snapshot
 from authsvc.core.reason import Reason
 from authsvc.core.replay import Policy
-from authsvc.core.repository import parse_repository
+from authsvc.core.replay_basis import Basis, Question
 from authsvc.core.scope import Scope
-from authsvc.core.service import MIN_TOKEN_TTL, Service
+from authsvc.core.service import MIN_TOKEN_TTL
 from authsvc.core.states import State, integer_of, object_of, objects_of, text_of, texts_of, time_of
 
 PATIENCE = timedelta(seconds=5)
@@ -30,68 +29,10 @@ PATIENCE = timedelta(seconds=5)
 
 _SECOND = 1_000_000
 _ALWAYS = 2**63
-_NOTHING: State = {}
 
 
 class NotReplayedError(Exception):
     """An entry says something else than the rule does under the policy of its moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """Whom and what an entry is about: the same for all of a shape."""
-
-    principal: Principal
-    service: str
-    projects: tuple[str, ...]
-    credential: str | None
-    key: str
-
-    @classmethod
-    def of(cls, policy: Policy, entry: Mapping[str, Json]) -> Self:
-        """Read an entry; raises what reading it raises, and KeyError for a service that is not there."""
-        service = text_of(entry, "service")
-        prefix = policy.service(service).name_prefix
-        names = [text_of(grant, "name").removeprefix(prefix) for grant in objects_of(entry, "grants")]
-        repositories = [parse_repository(name) for name in names]
-        id_ = object_of(entry, "credential").get("id") if "credential" in entry else None
-        return cls(
-            _principal(entry),
-            service,
-            tuple({r.project: None for r in repositories if r is not None}),
-            None if id_ is None else str(id_),
-            text_of(entry, "key"),
-        )
-
-
-class _Basis(NamedTuple):
-    """All of policy that a decision rests on: where it is equal, the same is decided at the same time.
-
-    INVARIANT: decisions see policy through this alone, as they are remembered by it. A tuple, so that what is the same object is
-    found equal at once. States are never changed in place.
-    """
-
-    service: Service
-    enabled: bool
-    bindings: tuple[Binding, ...]
-    visibilities: tuple[Visibility | None, ...]
-    credential: State | None
-    credential_version: Json
-    key: State
-
-    @classmethod
-    def of(cls, policy: Policy, question: _Question) -> Self:
-        """Return what policy says now; raises KeyError where a service or credential is not there."""
-        principal, id_ = question.principal, question.credential
-        return cls(
-            policy.service(question.service),
-            policy.is_enabled(principal),
-            policy.bindings_of(principal),
-            tuple(map(policy.visibility, question.projects)),
-            None if id_ is None else policy.credentials[id_],
-            policy.users.get(principal.id, _NOTHING).get("credential_version"),
-            policy.keys.get(question.key, _NOTHING),
-        )
 
 
 @dataclass(slots=True)
@@ -99,15 +40,23 @@ class _Answer:
     """What was found to be decided on a basis, from `since` until before `until`.
 
     `touched` is the newest state of policy in which the basis was the same. `ends` is when the first thing that the token rests
-    on lapses. All times are in microseconds.
+    on lapses. All times are in microseconds. It was decided for who asks from `address`, and for everybody where `anywhere`.
     """
 
-    question: _Question
-    basis: _Basis
+    question: Question
+    basis: Basis
     touched: int
     ends: int | None
     since: int
     until: int
+    address: str | None
+    anywhere: bool
+
+    def is_for(self, entry: Entry) -> bool:
+        """Say whether an entry of the same shape, on the same basis, is decided so at its time and for its address."""
+        return self.since <= entry.time < self.until and (
+            self.anywhere or self.address == entry.place.address
+        )
 
     def check_times(self, time: int, not_before: Json, expires: Json) -> None:
         """Check the times of a token that was issued at `time`; raises MalformedEntryError."""
@@ -139,16 +88,17 @@ class Replay:
                 self.policy.fold([(seq, entry.fields)])
                 return False
             answer = self._answers.get(shape)
-            if entry.numbers is None:
+            numbers = entry.numbers
+            if numbers is None:
                 answer, token = self._decide(entry), object_of(entry.fields, "token")
                 answer.check_times(entry.time, token["nbf"], token["exp"])
                 return True
-            revision, expires, not_before = entry.numbers
+            revision, expires, not_before = numbers
             if (
                 answer is None
                 or answer.touched != self.policy.touched
                 or revision != self.policy.revision
-                or not answer.since <= entry.time < answer.until
+                or not answer.is_for(entry)
             ):
                 answer = self._decide(entry)
             answer.check_times(entry.time, not_before, expires)
@@ -166,8 +116,8 @@ class Replay:
             answer is not None
             and numbers is not None
             and numbers.revision == self.policy.revision
-            and answer.since <= entry.time < answer.until
-            and answer.basis == _Basis.of(self.policy, answer.question)
+            and answer.is_for(entry)
+            and answer.basis == Basis.of(self.policy, answer.question)
         ):
             answer.touched = self.policy.touched
             return answer
@@ -188,19 +138,19 @@ def decide_again(policy: Policy, entry: Mapping[str, Json]) -> tuple[Grant, ...]
     return _decide_by(question, basis, entry)
 
 
-def _read(policy: Policy, entry: Mapping[str, Json]) -> tuple[_Question, _Basis]:
+def _read(policy: Policy, entry: Mapping[str, Json]) -> tuple[Question, Basis]:
     if entry.get("revision") != policy.revision:
         raise MalformedEntryError(
             f"it was decided under policy revision {entry.get('revision')}, and {policy.revision} was the newest"
         )
     try:
-        question = _Question.of(policy, entry)
-        return question, _Basis.of(policy, question)
+        question = Question.of(policy, entry)
+        return question, Basis.of(policy, question)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MalformedEntryError("the entry cannot be decided again") from error
 
 
-def _decide_by(question: _Question, basis: _Basis, entry: Mapping[str, Json]) -> tuple[Grant, ...]:
+def _decide_by(question: Question, basis: Basis, entry: Mapping[str, Json]) -> tuple[Grant, ...]:
     rule = entry.get("rule")
     if rule not in (1, RULE_VERSION):
         raise MalformedEntryError(f"version {rule!r} of the rule is not known")
@@ -270,6 +220,8 @@ def _check_grants(policy: Policy, entry: Mapping[str, Json]) -> _Answer:
         microseconds(min(ends)) if ends else None,
         since,
         until,
+        None if "address" not in entry else text_of(entry, "address"),
+        not basis.looks_at_addresses,
     )
 
 
@@ -285,7 +237,7 @@ def _lasts(bindings: Iterable[Binding], credential_ends: datetime | None, time: 
     )
 
 
-def _check_credential(question: _Question, basis: _Basis, entry: Mapping[str, Json]) -> datetime | None:
+def _check_credential(question: Question, basis: Basis, entry: Mapping[str, Json]) -> datetime | None:
     """Return when the credential of a request ends; raises MalformedEntryError when it was not good there and then."""
     state, principal = basis.credential, question.principal
     if state is None:
@@ -303,11 +255,6 @@ def _check_credential(question: _Question, basis: _Basis, entry: Mapping[str, Js
     if ends is not None and from_microseconds(integer_of(entry, "time")) >= ends + PATIENCE:
         raise MalformedEntryError("the credential had expired")
     return ends
-
-
-def _principal(entry: Mapping[str, Json]) -> Principal:
-    actor = object_of(entry, "actor")
-    return Principal(PrincipalKind(text_of(actor, "kind")), str(actor.get("id", "")), text_of(actor, "name"))
 
 
 def _address(entry: Mapping[str, Json]) -> Address | None:

@@ -20,11 +20,8 @@ ReadCheckpoint = Callable[[str, int], Checkpoint]
 """Returns the checkpoint of a note that an epoch's key has signed; raises NoteError when it has not."""
 
 
-LogRow = tuple[int, bytes, int | None, Hashable]
-"""One row of the log as stored: seq, entry, time in microseconds since 1970, and the other columns in the reader's form.
-
-The columns are None where only entries are kept.
-"""
+LogRow = tuple[int, bytes, Hashable]
+"""One row of the log as stored: seq, entry, and the other columns in the reader's form; None where only entries are kept."""
 
 Read = Sequence[tuple[int, Entry]]
 """Entries that were read, with their sequence numbers."""
@@ -96,14 +93,14 @@ class Verifier:
 
     def read(self, rows: Iterable[LogRow], found: Verified) -> Read:
         """Return the entries of rows, once their columns say what the entries do. Raises TamperedError."""
-        read, read_entry = list[tuple[int, Entry]](), self.reader.read
-        for seq, data, time, columns in rows:
+        read, read_entry, join = list[tuple[int, Entry]](), self.reader.read, self.reader.form.join
+        for seq, data, columns in rows:
             try:
-                entry = read_entry(data)
-                shape = entry.shape
-                if columns is not None and (columns != shape.stored or time != entry.time):
+                entry = read_entry(data, columns)
+                shape, time, place, _ = entry
+                if columns is not None and columns != join(time, shape.columns, place.column):
                     raise TamperedError(
-                        seq, f"columns differ from the entry: {self._describe(entry, time, columns)}"
+                        seq, f"columns differ from the entry: {self._describe(entry, columns)}"
                     )
                 if shape.kind in _OF_THE_LOG:
                     _note(entry, found)
@@ -113,12 +110,11 @@ class Verifier:
         found.note_times([entry.time for _, entry in read])
         return read
 
-    def _describe(self, entry: Entry, time: int | None, columns: Hashable) -> str:
-        split = self.reader.form.split
-        pairs = zip(
-            IndexRow._fields, (entry.time, *split(entry.shape.stored)), (time, *split(columns)), strict=True
-        )
-        return ", ".join(name for name, mine, stored in pairs if mine != stored)
+    def _describe(self, entry: Entry, columns: Hashable) -> str:
+        form = self.reader.form
+        mine = form.join(entry.time, entry.shape.columns, entry.place.column)
+        triples = zip(IndexRow._fields, form.split(mine), form.split(columns), strict=True)
+        return ", ".join(name for name, implied, stored in triples if implied != stored)
 
     def decide_again(self, read: Read, found: Verified) -> None:
         """Make the decisions among entries again. Raises TamperedError.

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, field
 
 from authsvc.adapters.keys.audit_key import verify as verify_signature
-from authsvc.core.note import Checkpoint, NoteError, VerifierKey, parse_note, parse_verifier_key, verify_note
+from authsvc.core.note import (
+    Checkpoint,
+    NoteError,
+    VerifierKey,
+    parse_note,
+    parse_verifier_key,
+    read_plain_checkpoint,
+    verify_note,
+)
 from authsvc.core.verified import Known, TamperedError
 
 
@@ -81,7 +89,9 @@ class CheckpointReader:
         key = self.keys.get(epoch)
         if key is None:
             raise NoteError("its epoch is not known")
-        checkpoint = Checkpoint.parse(verify_note(note, [key], verify_signature).text)
+        checkpoint = read_plain_checkpoint(note, key, verify_signature)
+        if checkpoint is None:
+            checkpoint = Checkpoint.parse(verify_note(note, [key], verify_signature).text)
         if checkpoint.origin != key.name:
             raise NoteError("it is of another log")
         return checkpoint

@@ -84,7 +84,7 @@ def _verify_bundle(
     first = place.index * TILE_WIDTH
     entries = _read_bundle(folder, place)
     tile = _read_tile(folder, place, first)
-    rows: list[LogRow] = [(seq, entry, None, None) for seq, entry in enumerate(entries, start=first)]
+    rows: list[LogRow] = [(seq, entry, None) for seq, entry in enumerate(entries, start=first)]
     read, leaves = verifier.read(rows, found), leaf_hashes(entries)
     for at, leaf in enumerate(leaves):
         if tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != leaf:

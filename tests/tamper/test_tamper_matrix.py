@@ -23,8 +23,8 @@ from tests.generated import Generated, Row, generate
 
 CASES = 100_000 if os.environ.get("CAMPAIGN") == "full" else 1_500
 LOGS = 24 if os.environ.get("CAMPAIGN") == "full" else 4
-COLUMNS = ("kind", "outcome", "actor", "projects", "repositories", "actions", "address")
-ROW_FIELDS = ("seq", "entry", "time", *COLUMNS)
+COLUMNS = ("time", "kind", "outcome", "actor", "projects", "repositories", "actions", "address")
+ROW_FIELDS = ("seq", "entry", *COLUMNS)
 
 
 @dataclass(slots=True)
@@ -93,8 +93,8 @@ def with_field(row: Row, name: str, value: object) -> Row:
     """A row with one column changed."""
     if name == "seq":
         return row._replace(seq=value)  # type: ignore[arg-type]  # a superuser may have dropped NOT NULL
-    if name in ("entry", "time"):
-        return row._replace(**{name: value})  # type: ignore[arg-type]  # as above
+    if name == "entry":
+        return row._replace(entry=value)  # type: ignore[arg-type]  # as above
     columns = list(row.columns)
     columns[COLUMNS.index(name)] = value
     return row._replace(columns=tuple(columns))
@@ -102,7 +102,7 @@ def with_field(row: Row, name: str, value: object) -> Row:
 
 def value_of(row: Row, name: str) -> object:
     """One column of a row."""
-    if name in ("seq", "entry", "time"):
+    if name in ("seq", "entry"):
         return getattr(row, name)
     return row.columns[COLUMNS.index(name)]
 

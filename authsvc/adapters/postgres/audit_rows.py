@@ -1,6 +1,6 @@
 """Reading the log whole, for verification: streamed, in one snapshot that several processes share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.numeric import Int8BinaryLoader
 
-from authsvc.adapters.postgres.stored_columns import MICROSECONDS_TO_2000, STORED_COLUMNS
+from authsvc.adapters.postgres.stored_columns import STORED_COLUMNS
 from authsvc.core.errors import UnavailableError
 from authsvc.core.stored_tiles import TileRow, TreeAt
 from authsvc.core.tiles import TILE_WIDTH
@@ -20,7 +19,7 @@ from authsvc.core.verify import BatchRow, LogRow
 _ROWS = 5_000
 
 _LOG = f"""
-SELECT seq, entry, time, {STORED_COLUMNS} FROM log WHERE seq >= {{first}} AND seq < {{end}} ORDER BY seq
+SELECT seq, entry, {STORED_COLUMNS} FROM log WHERE seq >= {{first}} AND seq < {{end}} ORDER BY seq
 """  # noqa: S608 - what is formatted in is a constant
 _ENTRIES = (
     "SELECT seq, entry FROM log WHERE seq >= {first} AND seq < {end} AND kind NOT IN ({usual}) ORDER BY seq"
@@ -90,8 +89,7 @@ class AuditRows:
 
     def rows(self, first: int, end: int) -> Iterator[LogRow]:
         """Yield the rows from `first` up to before `end`, in order."""
-        chunks = self._chunks("log", sql.SQL(_LOG).format(first=first, end=end))
-        return chain.from_iterable(map(_log_rows, chunks))
+        return self._stream("log", sql.SQL(_LOG).format(first=first, end=end))
 
     def unusual(self, first: int, end: int) -> Iterator[tuple[int, bytes]]:
         """Yield the entries of a range but for those of the kinds that are many; all of policy is among them."""
@@ -159,7 +157,6 @@ def open_again(address: LogAddress) -> Iterator[AuditRows]:
 def _opened(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     try:
         with psycopg.connect(dsn, connect_timeout=5, client_encoding="utf8") as connection:
-            connection.adapters.register_loader("timestamptz", Int8BinaryLoader)
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             # Rows are cheap and sorting is not: the plan that follows the primary key.
@@ -171,10 +168,3 @@ def _opened(dsn: str) -> Iterator[psycopg.Connection[Any]]:
 
 def _usual() -> sql.Composable:
     return sql.SQL(", ").join(map(sql.Literal, _USUAL))
-
-
-def _log_rows(rows: Sequence[Any]) -> list[LogRow]:
-    return [
-        (seq, entry, None if time is None else time + MICROSECONDS_TO_2000, columns)
-        for seq, entry, time, columns in rows
-    ]
