@@ -53,20 +53,20 @@ class _Server:
         return bench.rate(self.port, *self.requests)
 
 
-def measure(axes: Sequence[Axis], bench: Bench) -> dict[str, Any]:
-    """Measure along each axis; return the results."""
+def measure(axes: Sequence[Axis], bench: Bench) -> Iterator[dict[str, Any]]:
+    """Measure along each axis; yield after each the results so far, so that what comes then cannot lose them."""
     machine = describe_machine()
     progress = Progress(steps=sum(len(axis.sizes) for axis in axes) * (1 + bench.pairs))
-    curves = []
+    curves = list[Curve]()
     for axis in axes:
         curves.append(_measure_curve(axis, bench, progress))
         print(curves[-1], flush=True)
-    return {
-        "bench": asdict(bench),
-        "machine": machine,
-        "load_after": os.getloadavg(),
-        "curves": [asdict(curve) for curve in curves],
-    }
+        yield {
+            "bench": asdict(bench),
+            "machine": machine,
+            "load_after": os.getloadavg(),
+            "curves": [asdict(curve) for curve in curves],
+        }
 
 
 def _measure_curve(axis: Axis, bench: Bench, progress: Progress) -> Curve:

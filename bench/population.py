@@ -14,7 +14,7 @@ import psycopg
 
 from authsvc.adapters.embedded.cluster import Cluster, ClusterRole
 from authsvc.adapters.keys.folder import KeyFolder
-from authsvc.adapters.postgres.log import Seal
+from authsvc.adapters.postgres.log import LOG_LOCK, Seal
 from authsvc.core.credential import SECRET_LENGTH, CredentialKind, compose_secret
 from authsvc.core.note import Checkpoint
 from authsvc.wiring import make_seal
@@ -115,6 +115,7 @@ def populate(folder: Path, size: Population, *, service: str) -> list[str]:
 
 def _fill_log(connection: psycopg.Connection[tuple[Any, ...]], size: Population, seal: Seal) -> None:
     """Append events in one batch, whose root is signed and is not their tree's: making 10^7 leaves would take an hour."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOG_LOCK])  # workers may still be starting
     head = connection.execute(_HEAD).fetchone()
     assert head is not None
     start, revision, epoch, origin = head

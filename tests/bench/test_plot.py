@@ -16,7 +16,7 @@ TINY = replace(USERS, sizes=(2, 5))
 @pytest.mark.timeout(240)
 def test_plot_in_short() -> None:
     """Each size of an axis is measured in each round, and its picture can be drawn from what is stored."""
-    result = measure([TINY], Bench(seconds=0.2, pairs=ROUNDS, connections=4))
+    (result,) = measure([TINY], Bench(seconds=0.2, pairs=ROUNDS, connections=4))
     (curve,) = result["curves"]
     assert curve["sizes"] == TINY.sizes
     assert [len(rates) for rates in curve["rates"]] == [ROUNDS, ROUNDS]
