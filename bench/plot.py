@@ -155,8 +155,8 @@ def main() -> None:
         if not axes:
             sys.exit("nothing to measure: no axis of that name has two sizes as small")
         warn_if_busy()
-        result = measure(axes, Bench(given.seconds, given.rounds, given.connections))
-        path = write_result(started, result, name="plot-")
+        for result in measure(axes, Bench(given.seconds, given.rounds, given.connections)):
+            path = write_result(started, result, name="plot-")
         print(f"written: {path}")
     picture = given.svg or path.with_suffix(".svg")
     picture.write_text(draw(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
