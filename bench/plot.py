@@ -146,18 +146,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _measure(given: argparse.Namespace) -> Path:
+    """Measure what is asked for; return where the results are."""
+    axes = list(choose_axes(only=given.only, most=given.most, full=given.full))
+    if not axes:
+        sys.exit("nothing to measure: no axis of that name has two sizes as small")
+    warn_if_busy()
+    started, path = datetime.now(UTC), Path()
+    for result in measure(axes, Bench(given.seconds, given.rounds, given.connections)):
+        path = write_result(started, result, name="plot-")
+    print(f"written: {path}")
+    return path
+
+
 def main() -> None:
     given = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped
-    path, started = given.again, datetime.now(UTC)
-    if path is None:
-        axes = list(choose_axes(only=given.only, most=given.most, full=given.full))
-        if not axes:
-            sys.exit("nothing to measure: no axis of that name has two sizes as small")
-        warn_if_busy()
-        for result in measure(axes, Bench(given.seconds, given.rounds, given.connections)):
-            path = write_result(started, result, name="plot-")
-        print(f"written: {path}")
+    path = given.again or _measure(given)
     picture = given.svg or path.with_suffix(".svg")
     picture.write_text(draw(json.loads(path.read_text(encoding="utf-8"))), encoding="utf-8")
     print(f"drawn: {picture}")
