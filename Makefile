@@ -37,7 +37,7 @@ profile: .venv/installed ## Measure what each step of a token request costs
 soak: .venv/installed ## Half an hour of load, kills and changes: flat memory, right answers, a whole log
 	$(BIN)/python -m bench.soak --minutes 30
 
-campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: about an hour
+campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: three hours
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \
 	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py tests/faces/test_admin_contract.py
 
