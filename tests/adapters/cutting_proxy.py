@@ -11,6 +11,10 @@ from random import Random
 SOCKET = ".s.PGSQL.5432"
 
 
+_ENTRY = rb"\"v\":1}"
+"""The end of an entry, as a batch sends it."""
+
+
 class Cut(Enum):
     """Where a connection ends, seen from the statement that the client has just sent."""
 
@@ -23,12 +27,18 @@ class Cut(Enum):
 
 @dataclass(slots=True)
 class CuttingProxy:
-    """Relays between its own Unix socket and the server's; `chance` is how often a message of a client is its last."""
+    """Relays between its own Unix socket and the server's; `chance` is how often a message of a client is its last.
+
+    `elsewhere` is that chance for messages that commit nothing, where it is another. `commits` counts the connections that were
+    cut once the server had been sent what commits: a COMMIT, or a batch of entries outside of a transaction.
+    """
 
     server: Path
     random: Random
     chance: float = 0.0
+    elsewhere: float | None = None
     late_seconds: float = 0.03
+    commits: int = 0
     cuts: dict[Cut, int] = field(default_factory=lambda: dict.fromkeys(Cut, 0))
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -77,11 +87,16 @@ class CuttingProxy:
         back: "asyncio.Future[None]",
         replies: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
+        begun = False
         while data := await reader.read(1 << 20):
             is_query = data[:1] in b"QPB"  # nothing of the start-up or its passwords
-            if is_query and self.random.random() < self.chance:
+            commits = b"COMMIT" in data or (not begun and _ENTRY in data)
+            begun = (begun or b"BEGIN" in data) and b"COMMIT" not in data and b"ROLLBACK" not in data
+            chance = self.chance if commits or self.elsewhere is None else min(self.elsewhere, self.chance)
+            if is_query and self.random.random() < chance:
                 cut = self.random.choice(list(Cut))
                 self.cuts[cut] += 1
+                self.commits += commits and cut is not Cut.LOST
                 back.cancel()
                 await asyncio.gather(back, return_exceptions=True)
                 await self._cut(cut, data, to_server, replies)
