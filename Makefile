@@ -39,7 +39,7 @@ soak: .venv/installed ## Half an hour of load, kills and changes: flat memory, r
 
 campaign: .venv/installed ## Run the crash, cut, race and tamper tests at full count: three hours
 	CAMPAIGN=full $(BIN)/pytest -s --timeout 7200 tests/crash tests/races tests/tamper tests/adapters/test_journal.py \
-	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py tests/faces/test_admin_contract.py
+	  tests/adapters/test_canonical_json.py tests/core/test_tlog_proof.py tests/operations/test_reach_worlds.py tests/faces/test_admin_contract.py
 
 openapi: .venv/installed ## Write deploy/openapi.json anew, after a change of the admin API
 	$(BIN)/python -c "import json, authsvc.app, authsvc.config; \
