@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -179,7 +180,13 @@ def _unknown(variables: Mapping[str, str]) -> list[str]:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     known |= {f"{PREFIX}{name}{_FILE}" for name in _SECRETS}
     strangers = sorted(name for name in variables if name.startswith(PREFIX) and name not in known)
-    return [f"{name}: there is no such setting" for name in strangers]
+    return [f"{name}: there is no such setting{_nearest_to(name, known)}" for name in strangers]
+
+
+def _nearest_to(name: str, known: Collection[str]) -> str:
+    names = {each.removeprefix(PREFIX): each for each in known}
+    nearest = get_close_matches(name.removeprefix(PREFIX), names, n=1, cutoff=0.8)
+    return f"; did you mean {names[nearest[0]]}?" if nearest else "; the README, 'Settings', has all"
 
 
 def _read_files(variables: dict[str, str]) -> list[str]:

@@ -88,7 +88,9 @@ def test_a_secret_is_read_from_its_file(name: str, tmp_path: Path) -> None:
 
 def test_only_secrets_have_files() -> None:
     """`PORT_FILE` is no setting; `TLS_CERT_FILE` is one, and is not read as a secret's."""
-    assert faults_of(PORT_FILE="/x") == ["AUTHSVC_PORT_FILE: there is no such setting"]
+    assert faults_of(PORT_FILE="/x") == [
+        "AUTHSVC_PORT_FILE: there is no such setting; the README, 'Settings', has all"
+    ]
     assert read(TLS_CERT_FILE="/absent", TLS_KEY_FILE="/absent").tls_cert_file == Path("/absent")
 
 
@@ -153,3 +155,9 @@ def test_settings_print_without_secrets() -> None:
     """Neither repr nor str of the settings holds a password."""
     settings = read(**GIVEN)
     assert not re.search("s3cret", f"{settings!r} {settings} {settings.model_dump()}")
+
+
+def test_a_typing_error_is_told_what_was_meant() -> None:
+    """A name that is nearly a setting's is refused with that setting's name."""
+    (fault,) = faults_of(TRUSTED_PROXY="10.0.0.0/8")
+    assert fault == "AUTHSVC_TRUSTED_PROXY: there is no such setting; did you mean AUTHSVC_TRUSTED_PROXIES?"
