@@ -16,6 +16,7 @@ from authsvc.core.note import (
     VerifierKey,
     parse_note,
     parse_verifier_key,
+    read_plain_checkpoint,
     sign_note,
     verifier_key,
     verify_note,
@@ -246,6 +247,37 @@ def test_malformed_verifier_keys_are_refused(vkey: str) -> None:
     """Upper case, a wrong id, another algorithm, a short key or anything appended is not that key."""
     with pytest.raises(NoteError):
         parse_verifier_key(vkey)
+
+
+def test_a_plain_checkpoint_is_read_the_short_way() -> None:
+    """What our logs write is read without the general parser."""
+    assert read_plain_checkpoint(NOTE, KEY, ed25519) == CHECKPOINT
+
+
+@given(
+    st.integers(0, len(NOTE) - 1),
+    st.integers(0, 2),
+    st.sampled_from(["", "0", "A", "=", "+", "/", " ", "\n", "\0", "é", "\ud800"]),
+)
+@example(NOTE.index("\n7\n") + 1, 0, "0")
+@example(len(NOTE) - 3, 1, "B")
+def test_the_short_way_accepts_nothing_more(at: int, gone: int, put: str) -> None:
+    """A changed checkpoint that is read the short way is one that the general parser reads, and the same."""
+    changed = NOTE[:at] + put + NOTE[at + gone :]
+    read = read_plain_checkpoint(changed, KEY, ed25519)
+    if read is not None:
+        assert read == Checkpoint.parse(verify_note(changed, [KEY], ed25519).text)
+    assert (read is None) is (changed != NOTE)
+
+
+@pytest.mark.parametrize(
+    "text", ["other.example/1\n7\n{root}\n", "{name}\n07\n{root}\n", "{name}\n7\n{root}\nmore\n"]
+)
+def test_the_short_way_leaves_the_rest(text: str) -> None:
+    """What our key signed of another log, in another spelling or with extensions is left to the general parser."""
+    root = CHECKPOINT.to_text().split("\n")[2]
+    note = sign_note(text.format(name=KEY.name, root=root), key=KEY, sign=PRIVATE.sign)
+    assert read_plain_checkpoint(note, KEY, ed25519) is None
 
 
 def test_what_could_not_be_read_is_not_written() -> None:
