@@ -27,6 +27,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--full", action="store_true", help="the sizes that DESIGN 11 names: takes half an hour"
     )
+    parser.add_argument("--batch", type=int, default=32, help="events a commit of the log that is verified")
     parser.add_argument(
         "--only", metavar="WORD", default="", help="the rows whose function's name holds this word"
     )
@@ -48,7 +49,7 @@ def main() -> None:
     if arguments.only in large_installation.__name__:
         rows += large_installation(bench, FULL if arguments.full else LARGE)
     if arguments.only in verification.__name__:
-        rows += verification(VERIFIED_FULL if arguments.full else VERIFIED)
+        rows += verification(VERIFIED_FULL if arguments.full else VERIFIED, arguments.batch)
     print(f"\n{'':<52} ratio  min–max    a second (medians) bound goal", *rows, sep="\n")
     result = {
         "bench": asdict(bench),

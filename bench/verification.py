@@ -19,11 +19,10 @@ from bench.generate_log import Shape, generate_log
 from bench.measure import Figure
 
 PRINCIPALS = 10_000
-BATCH = 32
 
 
-def verification(events: int) -> list[Figure]:
-    """Generate a log of so many events, and verify it twice."""
+def verification(events: int, batch: int) -> list[Figure]:
+    """Generate a log of so many events, `batch` a commit, and verify it twice."""
     with tempfile.TemporaryDirectory(prefix="authsvc-bench-") as name:
         data, keys = Path(name, "data"), Path(name, "keys")
         data.mkdir()
@@ -34,7 +33,7 @@ def verification(events: int) -> list[Figure]:
             folder.create_missing(algorithms={Algorithm.ES256}, now=datetime.now(UTC))
             dsn = server.cluster.url(ClusterRole.APP)
             print(f"  generating {events:,} events", flush=True)
-            generate_log(dsn, keys, Shape(events, batch=BATCH, principals=PRINCIPALS))
+            generate_log(dsn, keys, Shape(events, batch=batch, principals=PRINCIPALS))
             trust = Trust(folder.load().audit.public_bytes)
             return [
                 Figure(
