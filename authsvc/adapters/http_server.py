@@ -23,8 +23,12 @@ MAX_HEAD = 48 * 1024
 """Bytes of request line and headers; a token, twice its size allowed, fits many times."""
 HEAD_SECONDS = 10.0
 DRAIN_SECONDS = 10
-LAST_SECONDS = 1.0
-"""In which a connection that waits may still ask once when the worker is told to stop: its request may be on its way."""
+LAST_SECONDS = 5.0
+"""In which a connection that waits may still ask once when the worker is told to stop: its request may be on its way.
+
+Whoever asks as it is closed gets no answer, and HTTP has no way to tell him before. So connections that are in use are outwaited:
+a client that asks twice a second pauses for a second once in seven times, for five once in 20,000.
+"""
 MAX_CONNECTIONS = 4096
 """Of a worker, as long as it may open so many files and `SPARE_FILES` besides."""
 MAX_OF_ONE_PEER = 512

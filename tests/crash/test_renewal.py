@@ -8,11 +8,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from authsvc.adapters.embedded.cluster import ClusterRole
 from bench.running import PASSWORD, Client, Service, basic
 
 ADMIN = basic("admin", PASSWORD)
+PAUSE = 2.0
+"""Between two requests on a connection that is kept: it is well within what a worker that ends waits for."""
 TOKEN = "/token?service=registry.localhost&scope=repository:acme/app:pull"
 
 
@@ -36,6 +40,13 @@ async def _until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.1)
 
 
+def _nodes(service: Service) -> int:
+    """Return how many workers have read their keys and say that they live."""
+    with psycopg.connect(service.url(ClusterRole.AUDITOR)) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM nodes").fetchone() or (0,)
+    return int(count)
+
+
 async def _ask(service: Service, until: asyncio.Event, statuses: list[int]) -> None:
     """Ask for tokens, each on a connection of its own, as a client that has no kept one does."""
     while not until.is_set():
@@ -45,15 +56,29 @@ async def _ask(service: Service, until: asyncio.Event, statuses: list[int]) -> N
         statuses.append(status)
 
 
+async def _ask_now_and_then(service: Service, until: asyncio.Event, statuses: list[int]) -> None:
+    """Ask on a kept connection that waits in between, as a script does that changes one thing after another."""
+    client = Client(service.port)
+    while not until.is_set():
+        status, _ = await client.ask("PUT", "/api/v1/groups/web/members/admin", ADMIN)
+        statuses.append(status)
+        await asyncio.sleep(PAUSE)
+    client.close()
+
+
 @pytest.mark.timeout(180)
 async def test_no_request_fails_while_workers_are_renewed(service: Service) -> None:
     """SIGHUP puts new processes in the place of all workers, and every request before, during and after it is answered 200."""
     await service.until_ready()
     old = set(service.worker_pids())
-    renewed, statuses = asyncio.Event(), list[int]()
+    client = Client(service.port)
+    assert (await client.ask("POST", "/api/v1/groups", ADMIN, {"name": "web"}))[0] == 201
+    client.close()
+    renewed, statuses, changes = asyncio.Event(), list[int](), list[int]()
     async with asyncio.TaskGroup() as asking:
         for _ in range(4):
             asking.create_task(_ask(service, renewed, statuses))
+            asking.create_task(_ask_now_and_then(service, renewed, changes))
         await asyncio.sleep(0.5)
         assert service.process is not None
         os.kill(service.process.pid, signal.SIGHUP)
@@ -62,6 +87,7 @@ async def test_no_request_fails_while_workers_are_renewed(service: Service) -> N
         renewed.set()
     assert len(service.worker_pids()) == len(old)
     assert set(statuses) == {200}
+    assert set(changes) <= {200, 201, 204}
     assert len(statuses) > 20
 
 
@@ -69,6 +95,7 @@ async def test_no_request_fails_while_workers_are_renewed(service: Service) -> N
 async def test_workers_that_do_not_come_up_replace_none(service: Service) -> None:
     """When a new worker cannot start, the old ones go on."""
     await service.until_ready()
+    await _until(lambda: _nodes(service) == service.workers)  # one that is still starting would miss its key, too
     old = service.worker_pids()
     secret = service.folder / "data" / "keys" / "hmac.key"
     secret.rename(secret.with_suffix(".away"))
