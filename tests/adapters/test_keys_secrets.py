@@ -22,6 +22,16 @@ def test_the_audit_key_signs_as_rfc_8032_says() -> None:
     )
 
 
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))
+def test_another_implementation_signs_the_same(seed: bytes, message: bytes) -> None:
+    """OpenSSL's Ed25519 makes the same signatures, and accepts ours: auditors verify with what they have."""
+    other = Ed25519PrivateKey.from_private_bytes(seed)
+    key = AuditKey(other)
+    assert key.sign(message) == other.sign(message)
+    other.public_key().verify(key.sign(message), message)
+    assert verify(key.public_bytes, message, other.sign(message))
+
+
 def test_only_the_right_key_message_and_signature_verify() -> None:
     """A changed message, signature or key, or one of a wrong length, is false and never an exception."""
     key, other = AuditKey(Ed25519PrivateKey.generate()), AuditKey(Ed25519PrivateKey.generate())
