@@ -13,12 +13,12 @@ from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.keys.folder import KeyFolder
 from authsvc.adapters.postgres.log import Batch, Epoch, open_epoch
 from authsvc.config import Settings
-from authsvc.core.entry_reader import EntryReader
+from authsvc.core.entry_reader import EntryReader, LogRow
 from authsvc.core.event import microseconds
 from authsvc.core.note import VerifierKey
 from authsvc.core.replay_decision import Replay
 from authsvc.core.verified import Verified
-from authsvc.core.verify import START, BatchRow, LogRow, Verifier
+from authsvc.core.verify import START, BatchRow, Verifier
 from authsvc.operations.read_checkpoint import CheckpointReader, Trust
 from authsvc.wiring import make_seal
 from bench.generate_log import Shape, compose_batches, generate_events, write_batches

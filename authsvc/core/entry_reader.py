@@ -1,82 +1,37 @@
-"""Reading entries to verify them: strictly, and quickly where an entry is another but for its numbers and its address.
+"""Reading entries to verify them: strictly, and many at once where they are like earlier ones."""
 
-Nodes ask for the same images over and over: most entries of issued tokens differ from an earlier one in the nonce, the revision,
-the times and the client's address alone. Such an entry has the earlier one's form, columns and grants, and is not parsed again.
-"""
-
-import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
-from operator import itemgetter
-from struct import Struct
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Self
 
 from authsvc.core.canonical import Json, NotCanonicalError
+from authsvc.core.entry_template import (
+    PLAIN,
+    Form,
+    Shape,
+    Template,
+    are_plain,
+    is_plain_address,
+)
 from authsvc.core.event import IndexRow, Kind, MalformedEntryError, index_entry
 from authsvc.core.states import integer_of
 
-MAX_REMEMBERED = 50_000
+MAX_REMEMBERED = 100_000
 _ALIKE = 8
 """Templates that are tried for one entry."""
 _WHO = 64
 """Bytes at the beginning of an entry that are rarely those of another actor's."""
+_DIGITS_OF_TOKENS = 4
+OF_THE_LOG = frozenset({Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED})
+"""What tells what became of the log itself."""
 
 Decode = Callable[[bytes], Mapping[str, Json]]
 """Reads canonical JSON as `canonical.decode` does, perhaps faster; raises NotCanonicalError."""
 
-_DIGITS_OF_TOKENS = 4
-_NONCE = b',"nonce":"'
-_ADDRESS = b',"address":"'
-_PLAIN_ADDRESS = re.compile(rb"[0-9A-Fa-f.:]{1,45}")
-_NONCE_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-_TEXT = rb'"[^"\\]*"'
-_INTEGER = rb"([1-9][0-9]{0,14})"
-_TIME = rb"([1-8][0-9]{15})"
-# INVARIANT: they are anchored at the entry's end, where only its outermost members stand.
-_TOKEN_TAIL = re.compile(
-    _NONCE + rb'([A-Za-z0-9_-]{1,64})","outcome":"[a-z]+"(?:,"peer":' + _TEXT + rb')?,"revision":' + _INTEGER
-    + rb',"rule":[0-9],"service":' + _TEXT + rb',"time":' + _TIME + rb',"token":\{"aud":' + _TEXT + rb',"exp":' + _INTEGER
-    + rb',"iss":' + _TEXT + rb',"nbf":' + _INTEGER + rb',"sub":' + _TEXT + rb'\},"v":1\}'
-)  # fmt: skip
-_OTHER_TAIL = re.compile(
-    _NONCE + rb'([A-Za-z0-9_-]{1,64})"(?:,"(?:outcome|peer|reason|service)":' + _TEXT + rb')+,"time":' + _TIME + rb',"v":1\}'
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How columns are held where rows come from: what an entry's are joined to is equal to what is stored right.
-
-    `of` all but the first and the last, which are the time in microseconds since 1970 and the address; `split` takes what was
-    joined apart again, in the order of an IndexRow, to tell which one differs. `hint` is about what they are but for these two.
-    """
-
-    of: Callable[[IndexRow], Hashable]
-    of_address: Callable[[str | None], Hashable]
-    join: Callable[[int, Any, Any], Hashable]
-    split: Callable[[Any], Sequence[object]]
-    hint: Callable[[Any], Hashable]
-
-
-PLAIN = Form(
-    of=lambda index: tuple(index[1:-1]),
-    of_address=lambda address: address,
-    join=lambda time, columns, address: (time, *columns, address),
-    split=tuple,
-    hint=itemgetter(slice(1, -1)),
-)
-"""Columns as an IndexRow has them, the time in microseconds."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shape:
-    """The first entry of its shape, and its columns but for time and address as rows hold them."""
-
-    fields: Mapping[str, Json]
-    kind: Kind
-    moves_policy: bool
-    columns: Hashable
+LogRow = tuple[int, bytes, Any]
+"""One row of the log as stored: seq, entry, and the other columns in the reader's form; None where only entries are kept."""
 
 
 class Place(NamedTuple):
@@ -98,19 +53,19 @@ class Entry(NamedTuple):
     """An entry that was read; `time` in microseconds since 1970.
 
     `digits` are the numbers in which it differs from others of its shape: the time alone, or the policy revision, the time, and
-    the token's exp and nbf. When they are None its shape is its own alone.
+    the token's exp and nbf. When there are none its shape is its own alone.
     """
 
     shape: Shape
     time: int
     place: Place
-    digits: Sequence[bytes] | None
+    digits: Sequence[bytes]
 
     @property
     def fields(self) -> Mapping[str, Json]:
         """The entry as an object, but for the nonce, which says nothing."""
-        fields = self.shape.fields
-        if self.digits is None:
+        fields = self.shape.fields()
+        if not self.digits:
             return fields
         own: dict[str, Json] = {"time": self.time, "address": self.place.address}
         token, numbers = fields.get("token"), self.numbers
@@ -122,51 +77,44 @@ class Entry(NamedTuple):
     @property
     def numbers(self) -> Numbers | None:
         """What is its own of a token's entry that shares its shape."""
-        if self.digits is None or len(self.digits) != _DIGITS_OF_TOKENS:
+        if len(self.digits) != _DIGITS_OF_TOKENS:
             return None
         revision, _, expires, not_before = self.digits
         return Numbers(int(revision), int(expires), int(not_before))
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
-    """An entry of which parts were cut out: another that is the same around parts of the same form is of the same shape.
+class Entries:
+    """Entries that were read, in order; side by side, as most are never asked for one by one.
 
-    `head` goes up to the address. What follows the address is laid out in parts that stay and parts that were cut out, in turns.
-
-    INVARIANT: each part that is cut out is a whole JSON value of one form: a text that needs no escapes, or an integer below
-    2^53 of the same number of digits without leading zeros. So another entry is canonical as the first was, and each part is the
-    value of the same member.
+    `watched` are the places of those that move policy or tell what became of the log.
     """
 
-    head: bytes
-    layout: Struct
-    stays: tuple[bytes, ...]
-    shape: Shape
+    shapes: Sequence[Shape]
+    times: Sequence[int]
+    places: Sequence[Place]
+    digits: Sequence[Sequence[bytes]]
+    watched: Sequence[int]
 
     @classmethod
-    def of(
-        cls, data: bytes, alike: Sequence[Self], learn: Callable[[bytes, bytes], Shape | None]
-    ) -> Self | None:
-        """Return the template of an entry, or None when it is none of those that there are many of.
-
-        Of templates that are alike but for numbers of other lengths the shape is the same; otherwise it is learned.
-        """
-        begin, nonce = data.find(_ADDRESS), max(data.rfind(_NONCE), 0)
-        tail = _TOKEN_TAIL.fullmatch(data, nonce) or _OTHER_TAIL.fullmatch(data, nonce)
-        if begin < 0 or tail is None:
-            return None
-        begin += len(_ADDRESS)
-        bounds = [data.index(b'"', begin), *chain.from_iterable(tail.regs[1:]), len(data)]
-        parts = [data[start:end] for start, end in pairwise(bounds)]
-        head, layout, stays = (
-            data[:begin],
-            Struct("".join(f"{len(part)}s" for part in parts)),
-            tuple(parts[::2]),
+    def of(cls, entries: Sequence[Entry]) -> Self:
+        """Return entries that were read one by one."""
+        return cls(
+            [entry.shape for entry in entries],
+            [entry.time for entry in entries],
+            [entry.place for entry in entries],
+            [entry.digits for entry in entries],
+            [at for at, entry in enumerate(entries) if entry.shape.is_watched],
         )
-        shapes = (known.shape for known in alike if (known.head, known.stays) == (head, stays))
-        shape = next(shapes, None) or learn(data, head)
-        return None if shape is None else cls(head, layout, stays, shape)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(Entry, self.shapes, self.times, self.places, self.digits)
+
+    def __getitem__(self, at: int) -> Entry:
+        return Entry(self.shapes[at], self.times[at], self.places[at], self.digits[at])
 
 
 @dataclass(slots=True)
@@ -175,55 +123,103 @@ class EntryReader:
 
     decode: Decode
     form: Form = PLAIN
-    _templates: dict[Hashable, list[_Template]] = field(default_factory=dict)
+    _templates: dict[Hashable, list[Template]] = field(default_factory=dict)
     _places: dict[bytes, Place] = field(default_factory=dict)
     _remembered: int = 0
 
-    def read(self, data: bytes | None, columns: Hashable = None) -> Entry:
-        """Return an entry with its kind and columns; raises MalformedEntryError for what is no entry of a known schema.
-
-        `columns` are those of its row, if there are any: they are not believed, they only tell which templates to try.
-        """
+    def read(self, data: bytes | None) -> Entry:
+        """Return an entry with its kind and columns; raises MalformedEntryError for what is no entry of a known schema."""
         if data is None:
             raise MalformedEntryError("there is no entry")
-        hint = data[:_WHO] if columns is None else self.form.hint(columns)
-        templates = self._templates.get(hint)
-        if templates is None:
-            return self._learn(data, hint)
-        for number, template in enumerate(templates):
-            entry = self._fill(template, data)
-            if entry is not None:
-                if number > 0:
-                    templates.insert(0, templates.pop(number))
-                return entry
-        return self._learn(data, hint)
+        fields = self._decode(data)
+        try:
+            index = index_entry(fields)
+            shape = self._shape_of(index, lambda: fields)
+            place = Place(index.address, self.form.of_address(index.address))
+            return Entry(shape, integer_of(fields, "time"), place, ())
+        except MalformedEntryError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise MalformedEntryError("the entry is of no known kind") from error
 
-    def _fill(self, template: _Template, data: bytes) -> Entry | None:
-        """Return the entry when it is of this template."""
-        layout, head = template.layout, template.head
-        at = len(data) - layout.size
-        if at < 0 or not data.startswith(head):
+    def read_rows(self, rows: Sequence[LogRow]) -> Entries | None:
+        """Return the entries of rows, or None when one of them is no entry, or its columns are not those of its entry.
+
+        Which one it is, `read` tells: of any rows it would say the same, and take its time.
+        """
+        try:
+            return self._read_rows(rows)
+        except MalformedEntryError:
             return None
-        parts = layout.unpack_from(data, at)
-        if parts[::2] != template.stays:
+
+    def _read_rows(self, rows: Sequence[LogRow]) -> Entries | None:
+        shapes, places, digits = list[Shape](), list[Place](), list[Sequence[bytes]]()
+        nonces, times, alone = list[bytes](), list[bytes](), list[tuple[int, Entry]]()
+        middle, known, place_of = self.form.middle, self._templates.get, self._places.get
+        for _, data, columns in rows:
+            if not data:
+                return None
+            # Columns are not believed: they only tell which templates to try.
+            hint = data[:_WHO] if columns is None else columns[middle]
+            alike = known(hint, _NONE)
+            cut = alike[0].cut(data) if alike else None
+            if cut is None:
+                alike = self._find(data, hint)
+                cut = alike[0].cut(data) if alike else None
+            place = None if cut is None else place_of(cut[0]) or self._learn_place(cut[0])
+            if cut is None or place is None:
+                entry = self.read(data)
+                alone.append((len(shapes), entry))
+                shapes.append(entry.shape)
+                places.append(entry.place)
+                digits.append(entry.digits)
+                times.append(_PENDING)
+                continue
+            template, parts = alike[0], cut[1]
+            shapes.append(template.shape)
+            places.append(place)
+            nonces.append(parts[1])
+            digits.append(parts[3::2])
+            times.append(parts[template.time_at])
+        if not are_plain(nonces, times, list(chain.from_iterable(digits))):
             return None
-        nonce, *digits = parts[1::2]
-        time = digits[1] if len(digits) > 1 else digits[0]
-        address = data[len(head) : at]
-        place = self._places.get(address) or self._learn_place(address)
-        if (
-            place is None
-            or time >= b"9"
-            or min(digits) < b"1"
-            or not b"".join(digits).isdigit()
-            or nonce.translate(None, _NONCE_CHARACTERS)
-        ):
+        microseconds = list(map(int, times))
+        for at, entry in alone:
+            microseconds[at] = entry.time
+        middles, addresses = [shape.columns for shape in shapes], [place.column for place in places]
+        implied, stored = self.form.join(microseconds, middles, addresses), [row[2] for row in rows]
+        if implied != stored and any(columns is not None for columns in stored):
             return None
-        return Entry(template.shape, int(time), place, digits)
+        watched = [at for at, entry in alone if entry.shape.is_watched]
+        return Entries(shapes, microseconds, places, digits, watched)
+
+    def _find(self, data: bytes, hint: Hashable) -> list[Template]:
+        """Return templates of which the first is the entry's, learned if need be; none when it has no template.
+
+        Raises MalformedEntryError for what would have one and is no entry.
+        """
+        alike = self._templates.get(hint, [])
+        for at, template in enumerate(alike):
+            if template.cut(data) is not None:
+                alike.insert(0, alike.pop(at))
+                return alike
+        learned = Template.of(data, alike, self._learn_shape)
+        if learned is None or learned.shape.is_watched:
+            return _NONE
+        if self._remembered >= MAX_REMEMBERED:
+            self._templates.clear()
+            self._remembered = 0
+        self._remembered += 1
+        self._templates[hint] = alike = [learned, *alike[: _ALIKE - 1]]
+        return alike
+
+    def _learn_shape(self, data: bytes) -> Shape:
+        """Return the shape of an entry, which is kept as bytes: an object takes several times the room."""
+        return self._shape_of(index_entry(self._decode(data)), partial(self.decode, data))
 
     def _learn_place(self, address: bytes) -> Place | None:
-        """Return the place of an address, unless it is written as no address is: another text might need escapes."""
-        if _PLAIN_ADDRESS.fullmatch(address) is None:
+        """Return the place of an address that is written as one."""
+        if not is_plain_address(address):
             return None
         if len(self._places) >= MAX_REMEMBERED:
             self._places.clear()
@@ -231,39 +227,20 @@ class EntryReader:
         place = self._places[address] = Place(text, self.form.of_address(text))
         return place
 
-    def _learn(self, data: bytes, hint: Hashable) -> Entry:
-        """Return an entry that is of no template, and remember its own where it has one."""
-        alike = self._templates.get(hint, [])
-        template = _Template.of(data, alike, self._learn_shape)
-        entry = None if template is None else self._fill(template, data)
-        if template is None or entry is None:
-            return self._parse(data)
-        if self._remembered >= MAX_REMEMBERED:
-            self._templates.clear()
-            self._remembered = 0
-        self._templates[hint] = [template, *alike[: _ALIKE - 1]]
-        self._remembered += 1
-        return entry
-
-    def _learn_shape(self, data: bytes, head: bytes) -> Shape | None:
-        """Parse an entry, and return its shape when the head ends with its outermost address: it wants no more than closing."""
+    def _decode(self, data: bytes) -> Mapping[str, Json]:
         try:
-            self.decode(head.removesuffix(_ADDRESS) + b"}")
-        except NotCanonicalError:
-            return None
-        return self._parse(data).shape
-
-    def _parse(self, data: bytes) -> Entry:
-        try:
-            fields = self.decode(data)
-            index = index_entry(fields)
-            kind = Kind(index.kind)
-            shape = Shape(fields, kind, kind.moves_policy, self.form.of(index))
-            place = Place(index.address, self.form.of_address(index.address))
-            return Entry(shape, integer_of(fields, "time"), place, None)
+            return self.decode(data)
         except NotCanonicalError as error:
             raise MalformedEntryError(f"the entry is no canonical JSON: {error}") from error
-        except MalformedEntryError:
-            raise
-        except (ValueError, TypeError) as error:
+
+    def _shape_of(self, index: IndexRow, fields: Callable[[], Mapping[str, Json]]) -> Shape:
+        try:
+            kind = Kind(index.kind)
+        except ValueError as error:
             raise MalformedEntryError("the entry is of no known kind") from error
+        return Shape(kind, kind.moves_policy or kind in OF_THE_LOG, self.form.of(index), fields)
+
+
+_NONE: list[Template] = []
+_PENDING = b"1"
+"""Stands for the time of an entry that was read alone."""

@@ -64,7 +64,7 @@ class Frontier:
         """Grow by leaf hashes, in order, level by level, about one hash each; raises FrontierError when one is not 32 bytes."""
         nodes, level, larger, smaller = list(leaves), self.size, list(self.hashes), list[bytes]()
         size = self.size + len(nodes)
-        if any(len(leaf) != HASH_BYTES for leaf in nodes):
+        if not {HASH_BYTES}.issuperset(map(len, nodes)):
             raise FrontierError("a leaf hash is not 32 bytes long")
         while nodes:
             if level & 1:

@@ -12,7 +12,8 @@ from ipaddress import ip_address, ip_network
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION, Circumstances, Grant, decide, is_within
-from authsvc.core.entry_reader import MAX_REMEMBERED, Entry, Shape
+from authsvc.core.entry_reader import MAX_REMEMBERED, Entry
+from authsvc.core.entry_template import Shape
 from authsvc.core.event import Kind, MalformedEntryError, from_microseconds, microseconds
 from authsvc.core.issued import describe_grant, outcome_of
 from authsvc.core.limits import parse_limit

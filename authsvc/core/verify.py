@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from authsvc.core.entry_reader import Entry, EntryReader
+from authsvc.core.entry_reader import OF_THE_LOG, Entries, Entry, EntryReader, LogRow
 from authsvc.core.event import IndexRow, Kind, MalformedEntryError
 from authsvc.core.merkle import EMPTY, Frontier, FrontierError, leaf_hashes
 from authsvc.core.note import Checkpoint, NoteError
@@ -18,13 +18,6 @@ from authsvc.core.verified import Loss, Missing, TamperedError, Verified
 
 ReadCheckpoint = Callable[[str, int], Checkpoint]
 """Returns the checkpoint of a note that an epoch's key has signed; raises NoteError when it has not."""
-
-
-LogRow = tuple[int, bytes, Hashable]
-"""One row of the log as stored: seq, entry, and the other columns in the reader's form; None where only entries are kept."""
-
-Read = Sequence[tuple[int, Entry]]
-"""Entries that were read, with their sequence numbers."""
 
 
 class BatchRow(NamedTuple):
@@ -91,38 +84,41 @@ class Verifier:
         found.size, found.root = standing.frontier.size, standing.frontier.root
         return standing, found
 
-    def read(self, rows: Iterable[LogRow], found: Verified) -> Read:
+    def read(self, rows: Sequence[LogRow], found: Verified) -> Entries:
         """Return the entries of rows, once their columns say what the entries do. Raises TamperedError."""
-        read, read_entry, join = list[tuple[int, Entry]](), self.reader.read, self.reader.form.join
-        for seq, data, columns in rows:
-            try:
-                entry = read_entry(data, columns)
-                shape, time, place, _ = entry
-                if columns is not None and columns != join(time, shape.columns, place.column):
-                    raise TamperedError(
-                        seq, f"columns differ from the entry: {self._describe(entry, columns)}"
-                    )
-                if shape.kind in _OF_THE_LOG:
-                    _note(entry, found)
-            except MalformedEntryError as error:
-                raise TamperedError(seq, str(error)) from error
-            read.append((seq, entry))
-        found.note_times([entry.time for _, entry in read])
-        return read
+        entries = self.reader.read_rows(rows)
+        if entries is None:
+            entries = Entries.of([self._read_alone(*row) for row in rows])
+        for at in entries.watched:
+            if entries.shapes[at].kind in OF_THE_LOG:
+                _note(rows[at][0], entries[at], found)
+        found.note_times(entries.times)
+        return entries
 
-    def _describe(self, entry: Entry, columns: Hashable) -> str:
-        form = self.reader.form
-        mine = form.join(entry.time, entry.shape.columns, entry.place.column)
-        triples = zip(IndexRow._fields, form.split(mine), form.split(columns), strict=True)
-        return ", ".join(name for name, implied, stored in triples if implied != stored)
+    def _read_alone(self, seq: int, data: bytes, columns: Hashable) -> Entry:
+        try:
+            entry = self.reader.read(data)
+        except MalformedEntryError as error:
+            raise TamperedError(seq, str(error)) from error
+        implied = self.reader.form.join_one(entry.time, entry.shape.columns, entry.place.column)
+        if columns is not None and columns != implied:
+            raise TamperedError(seq, f"columns differ from the entry: {self._describe(implied, columns)}")
+        if entry.shape.kind in OF_THE_LOG:
+            _note(seq, entry, Verified())  # what cannot be read is told before what is wrong behind it
+        return entry
 
-    def decide_again(self, read: Read, found: Verified) -> None:
+    def _describe(self, implied: Hashable, columns: Hashable) -> str:
+        split = self.reader.form.split
+        triples = zip(IndexRow._fields, split(implied), split(columns), strict=True)
+        return ", ".join(name for name, mine, stored in triples if mine != stored)
+
+    def decide_again(self, rows: Sequence[LogRow], entries: Entries, found: Verified) -> None:
         """Make the decisions among entries again. Raises TamperedError.
 
         INVARIANT: the entries are known to be those that were signed: of others, the first that is wrong could be one before.
         """
         if self.replay is not None:
-            for seq, entry in read:
+            for (seq, *_), entry in zip(rows, entries, strict=True):
                 try:
                     found.decisions += self.replay.take(seq, entry)
                 except NotReplayedError as error:
@@ -133,22 +129,22 @@ class Verifier:
     ) -> Standing:
         losses = len(found.losses)
         taken, wrong = self._take(rows, batch)
-        read = self.read(taken, found)
+        entries = self.read(taken, found)
         if wrong is not None:
             raise wrong
-        if len(read) == batch.entries:
-            moved = [seq for seq, entry in read if entry.shape.moves_policy]
+        if len(entries) == batch.entries:
+            moved = [taken[at][0] for at in entries.watched if entries.shapes[at].kind.moves_policy]
             revision = moved[-1] if moved else standing.revision
             frontier = self.grow(standing.frontier, leaf_hashes([row[1] for row in taken]), found)
         else:
             # Some were pruned: the signed root remains, and the frontier that folds into it.
-            found.bridged += batch.entries - len(read)
+            found.bridged += batch.entries - len(entries)
             after = Standing.after(batch)
             frontier, revision = after.frontier, after.revision
             self._compare(frontier, found)
         self._check_batch(batch, frontier, revision)
         _check_epoch(standing, batch, found.losses[losses:])
-        self.decide_again(read, found)
+        self.decide_again(taken, entries, found)
         return Standing(frontier, revision, batch.epoch)
 
     def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> tuple[Sequence[LogRow], TamperedError | None]:
@@ -158,6 +154,8 @@ class Verifier:
         if gaps:
             expected = [seq for seq in expected if not any(gap.first <= seq < gap.end for gap in gaps)]
         taken = list(islice(rows, len(expected)))
+        if [row[0] for row in taken] == list(expected):
+            return taken, None
         for at, (seq, row) in enumerate(zip(expected, taken, strict=False)):
             if row[0] != seq:
                 wrong = "the entry is missing, doubled, or out of order"
@@ -203,9 +201,6 @@ class Verifier:
             raise TamperedError(batch.prev, "the batch's checkpoint was signed for another tree")
 
 
-_OF_THE_LOG = frozenset({Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED})
-
-
 def check_place(batch: BatchRow, size: int) -> None:
     """Check that a batch joins a log of `size` entries; raises TamperedError."""
     if None in batch:
@@ -227,12 +222,12 @@ def _check_epoch(standing: Standing, batch: BatchRow, losses: Sequence[Loss]) ->
         )
 
 
-def _note(entry: Entry, found: Verified) -> None:
-    """Note what an entry about the log itself says."""
+def _note(seq: int, entry: Entry, found: Verified) -> None:
+    """Note what an entry about the log itself says; raises TamperedError."""
     try:
         if entry.shape.kind is Kind.AUDIT_PRUNED:
             found.missing.append(Missing.read(entry.fields))
         else:
             found.losses.append(Loss.read(entry.fields))
     except (KeyError, TypeError) as error:
-        raise MalformedEntryError("what was pruned or lost cannot be read") from error
+        raise TamperedError(seq, "what was pruned or lost cannot be read") from error

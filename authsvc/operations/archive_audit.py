@@ -8,12 +8,12 @@ from pathlib import Path
 
 from authsvc.adapters.archive_folder import CHECKPOINT, MANIFEST, ArchiveFolder, partial_names
 from authsvc.adapters.postgres.audit_rows import AuditRows, open_audit_rows
+from authsvc.core.entry_reader import LogRow
 from authsvc.core.errors import ConflictError
 from authsvc.core.merkle import EMPTY, HASH_BYTES, fold, leaf_hash
 from authsvc.core.note import Checkpoint, NoteError
 from authsvc.core.tiles import TILE_WIDTH, encode_bundle, split_tile, subtree_root, tiles_at, tiles_of
 from authsvc.core.verified import TamperedError
-from authsvc.core.verify import LogRow
 from authsvc.operations.read_checkpoint import Trust
 from authsvc.operations.verify_archive import ArchivedRange, upper_tiles, verify_archive
 from authsvc.operations.verify_stretches import Progress

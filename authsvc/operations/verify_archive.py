@@ -6,13 +6,13 @@ from pathlib import Path
 
 from authsvc.adapters.archive_folder import CHECKPOINT, ArchiveFolder
 from authsvc.adapters.canonical_json import decode
-from authsvc.core.entry_reader import EntryReader
+from authsvc.core.entry_reader import EntryReader, LogRow
 from authsvc.core.merkle import EMPTY, HASH_BYTES, Frontier, leaf_hashes
 from authsvc.core.note import Checkpoint, NoteError
 from authsvc.core.replay_decision import Replay
 from authsvc.core.tiles import TILE_WIDTH, TileError, TilePlace, decode_bundle, subtree_root, tiles_at
 from authsvc.core.verified import Known, TamperedError, Verified
-from authsvc.core.verify import LogRow, Verifier
+from authsvc.core.verify import Verifier
 from authsvc.operations.read_checkpoint import CheckpointReader, Trust
 from authsvc.operations.verify_audit import by_size
 from authsvc.operations.verify_stretches import Progress
@@ -89,7 +89,7 @@ def _verify_bundle(
     for at, leaf in enumerate(leaves):
         if tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != leaf:
             raise TamperedError(first + at, "the entry is not the one that its tile has the hash of")
-    verifier.decide_again(read, found)
+    verifier.decide_again(rows, read, found)
     return leaves
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.postgres.audit_rows import AuditRows, LogAddress, open_again
 from authsvc.adapters.postgres.stored_columns import STORED
-from authsvc.core.entry_reader import EntryReader
+from authsvc.core.entry_reader import EntryReader, LogRow
 from authsvc.core.event import MalformedEntryError
 from authsvc.core.replay_decision import NotReplayedError, Replay
 from authsvc.core.verified import Missing, TamperedError, Verified
-from authsvc.core.verify import START, BatchRow, LogRow, Standing, Verifier, check_place
+from authsvc.core.verify import START, BatchRow, Standing, Verifier, check_place
 from authsvc.operations.read_checkpoint import CheckpointReader
 
 STRETCH = 20_000

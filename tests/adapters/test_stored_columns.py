@@ -30,7 +30,7 @@ VALUES = (
 
 def joined(index: IndexRow) -> bytes:
     """Return the columns as the form writes them."""
-    record = STORED.join(microseconds(index.time), STORED.of(index), STORED.of_address(index.address))
+    record = STORED.join_one(microseconds(index.time), STORED.of(index), STORED.of_address(index.address))
     assert isinstance(record, bytes)
     return record
 

@@ -11,12 +11,13 @@ import psycopg
 from psycopg import sql
 
 from authsvc.adapters.postgres.stored_columns import STORED_COLUMNS
+from authsvc.core.entry_reader import LogRow
 from authsvc.core.errors import UnavailableError
 from authsvc.core.stored_tiles import TileRow, TreeAt
 from authsvc.core.tiles import TILE_WIDTH
-from authsvc.core.verify import BatchRow, LogRow
+from authsvc.core.verify import BatchRow
 
-_ROWS = 5_000
+_ROWS = 500
 
 _LOG = f"""
 SELECT seq, entry, {STORED_COLUMNS} FROM log WHERE seq >= {{first}} AND seq < {{end}} ORDER BY seq

@@ -4,15 +4,14 @@ An entry implies its columns; these are written here as Postgres would send them
 lower bound, an address with a mask, and a NULL are then told from the one right form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_interface
-from operator import itemgetter
 from socket import AF_INET, inet_pton
 from struct import Struct
 
-from authsvc.core.entry_reader import Form
+from authsvc.core.entry_template import Form
 from authsvc.core.event import IndexRow
 
 # The casts change nothing, and keep the types' numbers when somebody has changed a column's type to one that holds the same.
@@ -53,8 +52,12 @@ def _middle_of(index: IndexRow) -> bytes:
     )
 
 
-def _record(time: int, middle: bytes, address: bytes) -> bytes:
-    return _BEGIN.pack(_COUNT, _TIME, _TIME_BYTES, time - _MICROSECONDS_TO_2000) + middle + address
+def _join(times: Iterable[int], middles: Iterable[bytes], addresses: Iterable[bytes]) -> list[Hashable]:
+    pack, of_each = _BEGIN.pack, zip(times, middles, addresses, strict=True)
+    return [
+        pack(_COUNT, _TIME, _TIME_BYTES, time - _MICROSECONDS_TO_2000) + middle + address
+        for time, middle, address in of_each
+    ]
 
 
 @lru_cache(maxsize=MANY)
@@ -105,6 +108,4 @@ def _split(record: bytes) -> Sequence[object]:
     return fields
 
 
-STORED = Form(
-    of=_middle_of, of_address=_inet, join=_record, split=_split, hint=itemgetter(slice(_BEGIN.size, -_V4))
-)
+STORED = Form(of=_middle_of, of_address=_inet, join=_join, split=_split, middle=slice(_BEGIN.size, -_V4))
