@@ -31,8 +31,9 @@ bench: .venv/installed ## Measure the ratios of DESIGN 11 that exist so far
 plot: .venv/installed ## Draw bench/cost.svg anew: what a token costs as users, projects, bindings, events and workers grow
 	$(BIN)/python -m bench.plot --svg bench/cost.svg
 
-profile: .venv/installed ## Measure what each step of a token request costs
+profile: .venv/installed ## Measure what each step of a token request costs, and of verifying a row of the log
 	$(BIN)/python -m bench.profile
+	$(BIN)/python -m bench.profile_verification
 
 soak: .venv/installed ## Half an hour of load, kills and changes: flat memory, right answers, a whole log
 	$(BIN)/python -m bench.soak --minutes 30

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from bench.measure import Bench, Figure, Row, describe_machine, warn_if_busy, write_result
 from bench.rows import FULL, LARGE, REALM, large_installation
-from bench.verification import verification
+from bench.verification import BATCH, verification
 from bench.world import open_world
 
 VERIFIED, VERIFIED_FULL = 100_000, 1_000_000
@@ -27,7 +27,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--full", action="store_true", help="the sizes that DESIGN 11 names: takes half an hour"
     )
-    parser.add_argument("--batch", type=int, default=32, help="events a commit of the log that is verified")
+    parser.add_argument(
+        "--batch", type=int, default=BATCH, help="events a commit of the log that is verified"
+    )
     parser.add_argument(
         "--only", metavar="WORD", default="", help="the rows whose function's name holds this word"
     )

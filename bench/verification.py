@@ -5,6 +5,8 @@ The rate is over processor time, which is that of a core: Postgres reads on anot
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +21,13 @@ from bench.generate_log import Shape, generate_log
 from bench.measure import Figure
 
 PRINCIPALS = 10_000
+BATCH = 32
+"""Events a commit."""
 
 
-def verification(events: int, batch: int) -> list[Figure]:
-    """Generate a log of so many events, `batch` a commit, and verify it twice."""
+@contextmanager
+def open_generated_log(events: int, batch: int) -> Iterator[tuple[str, Trust]]:
+    """Generate a log of so many events, `batch` a commit, and give where it is read and what an auditor trusts."""
     with tempfile.TemporaryDirectory(prefix="authsvc-bench-") as name:
         data, keys = Path(name, "data"), Path(name, "keys")
         data.mkdir()
@@ -34,23 +39,18 @@ def verification(events: int, batch: int) -> list[Figure]:
             dsn = server.cluster.url(ClusterRole.APP)
             print(f"  generating {events:,} events", flush=True)
             generate_log(dsn, keys, Shape(events, batch=batch, principals=PRINCIPALS))
-            trust = Trust(folder.load().audit.public_bytes)
-            return [
-                Figure(
-                    "verification: hashes, signatures, columns",
-                    "rows/s a core",
-                    100_000,
-                    300_000,
-                    (_rate(dsn, trust, replay=False),),
-                ),
-                Figure(
-                    "verification with replay",
-                    "rows/s a core",
-                    20_000,
-                    60_000,
-                    (_rate(dsn, trust, replay=True),),
-                ),
-            ]
+            yield dsn, Trust(folder.load().audit.public_bytes)
+
+
+def verification(events: int, batch: int) -> list[Figure]:
+    """Generate a log of so many events, `batch` a commit, and verify it twice."""
+    with open_generated_log(events, batch) as (dsn, trust):
+        alone, whole = _rate(dsn, trust, replay=False), _rate(dsn, trust, replay=True)
+    unit = "rows/s a core"
+    return [
+        Figure("verification: hashes, signatures, columns", unit, 100_000, 300_000, (alone,)),
+        Figure("verification with replay", unit, 20_000, 60_000, (whole,)),
+    ]
 
 
 def _rate(dsn: str, trust: Trust, *, replay: bool) -> float:

@@ -95,7 +95,9 @@ async def test_no_request_fails_while_workers_are_renewed(service: Service) -> N
 async def test_workers_that_do_not_come_up_replace_none(service: Service) -> None:
     """When a new worker cannot start, the old ones go on."""
     await service.until_ready()
-    await _until(lambda: _nodes(service) == service.workers)  # one that is still starting would miss its key, too
+    await _until(
+        lambda: _nodes(service) == service.workers
+    )  # one that is still starting would miss its key, too
     old = service.worker_pids()
     secret = service.folder / "data" / "keys" / "hmac.key"
     secret.rename(secret.with_suffix(".away"))
