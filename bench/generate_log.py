@@ -32,7 +32,8 @@ from authsvc.core.canonical import Json
 from authsvc.core.claims import make_claims
 from authsvc.core.credential import CredentialKind
 from authsvc.core.decide import RULE_VERSION, Circumstances
-from authsvc.core.event import Event, Kind, Outcome, Requester, Thing, TokenIssued, policy_event
+from authsvc.core.event import Event, Requester, Thing, TokenIssued, policy_event
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.permission import BUILT_IN_ROLES, DEVELOPER, READER
 from authsvc.core.principal import SYSTEM, Binding, Principal, PrincipalKind, Snapshot, Visibility
 from authsvc.core.records import (

@@ -25,7 +25,8 @@ from authsvc.adapters.embedded.server import EmbeddedServer  # noqa: E402
 from authsvc.adapters.postgres.log import compose_line  # noqa: E402
 from authsvc.adapters.postgres.migrate import upgrade  # noqa: E402
 from authsvc.config import read_settings  # noqa: E402
-from authsvc.core.event import Event, Kind, Requester  # noqa: E402
+from authsvc.core.event import Event, Requester  # noqa: E402
+from authsvc.core.kind import Kind  # noqa: E402
 from authsvc.core.principal import SYSTEM  # noqa: E402
 from authsvc.core.recorded import Recorded, Stale  # noqa: E402
 from authsvc.core.scope import parse_scopes, split_scopes  # noqa: E402

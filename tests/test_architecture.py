@@ -12,7 +12,7 @@ import pytest
 
 from authsvc.core import errors
 from authsvc.core.errors import AuthsvcError, StartupError
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.faces.problems import PROBLEMS
 
 ROOT = Path(__file__).parent.parent

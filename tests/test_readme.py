@@ -9,7 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from authsvc.config import PREFIX, Settings
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.faces.cli.main import application
 from authsvc.operations.throttle import ANONYMOUS, FAILURES, REPORTED, WRONG_PASSWORDS
 

@@ -7,23 +7,18 @@ from itertools import chain
 from typing import Any, NamedTuple, Self
 
 from authsvc.core.canonical import Json, NotCanonicalError
-from authsvc.core.entry_template import (
-    PLAIN,
-    Form,
-    Shape,
-    Template,
-    are_plain,
-    is_plain_address,
-)
-from authsvc.core.event import IndexRow, Kind, MalformedEntryError, index_entry
+from authsvc.core.entry_template import PLAIN, Cut, Form, Shape, Template, are_plain, is_plain_address
+from authsvc.core.event import IndexRow, MalformedEntryError, index_entry
+from authsvc.core.kind import Kind
 from authsvc.core.states import integer_of
 
-MAX_REMEMBERED = 100_000
+MAX_REMEMBERED = 64 * 2**20
+"""Bytes of the entries that templates are made of; they take about four times as much."""
+MAX_PLACES = 50_000
 _ALIKE = 8
 """Templates that are tried for one entry."""
-_WHO = 64
-"""Bytes at the beginning of an entry that are rarely those of another actor's."""
-_DIGITS_OF_TOKENS = 4
+_ADDRESS = b'},"address":'
+"""Ends the actor, where an entry has an address."""
 OF_THE_LOG = frozenset({Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED})
 """What tells what became of the log itself."""
 
@@ -77,17 +72,17 @@ class Entry(NamedTuple):
     @property
     def numbers(self) -> Numbers | None:
         """What is its own of a token's entry that shares its shape."""
-        if len(self.digits) != _DIGITS_OF_TOKENS:
+        if self.shape.kind is not Kind.TOKEN_ISSUED or not self.digits:
             return None
-        revision, _, expires, not_before = self.digits
-        return Numbers(int(revision), int(expires), int(not_before))
+        revision, _, expires, not_before = map(int, self.digits)
+        return Numbers(revision, expires, not_before)
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
     """Entries that were read, in order; side by side, as most are never asked for one by one.
 
-    `watched` are the places of those that move policy or tell what became of the log.
+    `watched` are the places of those that are of policy or tell what became of the log.
     """
 
     shapes: Sequence[Shape]
@@ -127,14 +122,14 @@ class EntryReader:
     _places: dict[bytes, Place] = field(default_factory=dict)
     _remembered: int = 0
 
-    def read(self, data: bytes | None) -> Entry:
+    def read(self, data: object) -> Entry:
         """Return an entry with its kind and columns; raises MalformedEntryError for what is no entry of a known schema."""
-        if data is None:
+        if not isinstance(data, bytes):
             raise MalformedEntryError("there is no entry")
         fields = self._decode(data)
         try:
             index = index_entry(fields)
-            shape = self._shape_of(index, lambda: fields)
+            shape = self._shape_of(index, lambda: fields, len(data))
             place = Place(index.address, self.form.of_address(index.address))
             return Entry(shape, integer_of(fields, "time"), place, ())
         except MalformedEntryError:
@@ -143,9 +138,10 @@ class EntryReader:
             raise MalformedEntryError("the entry is of no known kind") from error
 
     def read_rows(self, rows: Sequence[LogRow]) -> Entries | None:
-        """Return the entries of rows, or None when one of them is no entry, or its columns are not those of its entry.
+        """Return the entries of rows when each is an entry with the columns that it implies.
 
-        Which one it is, `read` tells: of any rows it would say the same, and take its time.
+        None says that this is not so, or could not be seen at once: `read` each and compare its columns, which decides, and finds
+        the first that is wrong.
         """
         try:
             return self._read_rows(rows)
@@ -155,19 +151,15 @@ class EntryReader:
     def _read_rows(self, rows: Sequence[LogRow]) -> Entries | None:
         shapes, places, digits = list[Shape](), list[Place](), list[Sequence[bytes]]()
         nonces, times, alone = list[bytes](), list[bytes](), list[tuple[int, Entry]]()
-        middle, known, place_of = self.form.middle, self._templates.get, self._places.get
-        for _, data, columns in rows:
-            if not data:
-                return None
-            # Columns are not believed: they only tell which templates to try.
-            hint = data[:_WHO] if columns is None else columns[middle]
-            alike = known(hint, _NONE)
-            cut = alike[0].cut(data) if alike else None
-            if cut is None:
-                alike = self._find(data, hint)
-                cut = alike[0].cut(data) if alike else None
+        known, place_of = self._templates.get, self._places.get
+        for hint, (_, data, _) in zip(self._hints(rows), rows, strict=True):
+            alike = known(hint)
+            template = alike[0] if alike else None
+            cut = None if template is None else template.cut(data)
+            if template is None or cut is None:
+                template, cut = self._find(data, hint) or (None, None)
             place = None if cut is None else place_of(cut[0]) or self._learn_place(cut[0])
-            if cut is None or place is None:
+            if template is None or cut is None or place is None:
                 entry = self.read(data)
                 alone.append((len(shapes), entry))
                 shapes.append(entry.shape)
@@ -175,7 +167,7 @@ class EntryReader:
                 digits.append(entry.digits)
                 times.append(_PENDING)
                 continue
-            template, parts = alike[0], cut[1]
+            parts = cut[1]
             shapes.append(template.shape)
             places.append(place)
             nonces.append(parts[1])
@@ -186,42 +178,61 @@ class EntryReader:
         microseconds = list(map(int, times))
         for at, entry in alone:
             microseconds[at] = entry.time
-        middles, addresses = [shape.columns for shape in shapes], [place.column for place in places]
-        implied, stored = self.form.join(microseconds, middles, addresses), [row[2] for row in rows]
-        if implied != stored and any(columns is not None for columns in stored):
-            return None
-        watched = [at for at, entry in alone if entry.shape.is_watched]
-        return Entries(shapes, microseconds, places, digits, watched)
+        entries = Entries(
+            shapes, microseconds, places, digits, [at for at, entry in alone if entry.shape.is_watched]
+        )
+        return entries if self._agree(entries, [columns for _, _, columns in rows]) else None
 
-    def _find(self, data: bytes, hint: Hashable) -> list[Template]:
-        """Return templates of which the first is the entry's, learned if need be; none when it has no template.
+    def _hints(self, rows: Sequence[LogRow]) -> list[Hashable]:
+        """Return which templates to try for each row: columns are not believed for that. Raises MalformedEntryError."""
+        if not {type(data) for _, data, _ in rows} <= {bytes}:
+            raise MalformedEntryError("there is no entry")
+        part = self.form.hint
+        return [
+            data[: data.find(_ADDRESS)] if columns is None else columns[part] for _, data, columns in rows
+        ]
+
+    def _agree(self, entries: Entries, stored: Sequence[object]) -> bool:
+        """Say whether the columns that are stored are those that entries imply; where none are, there is nothing to say."""
+        if stored.count(None) == len(stored):
+            return True
+        middles, addresses = (
+            [shape.columns for shape in entries.shapes],
+            [one.column for one in entries.places],
+        )
+        return self.form.join(entries.times, middles, addresses) == stored
+
+    def _find(self, data: bytes, hint: Hashable) -> tuple[Template, Cut] | None:
+        """Return the template of an entry, learned if need be, with what it cuts out; None where it has none.
 
         Raises MalformedEntryError for what would have one and is no entry.
         """
         alike = self._templates.get(hint, [])
         for at, template in enumerate(alike):
-            if template.cut(data) is not None:
+            cut = template.cut(data)
+            if cut is not None:
                 alike.insert(0, alike.pop(at))
-                return alike
+                return template, cut
         learned = Template.of(data, alike, self._learn_shape)
-        if learned is None or learned.shape.is_watched:
-            return _NONE
+        cut = None if learned is None else learned.cut(data)
+        if learned is None or cut is None or learned.shape.is_watched:
+            return None
         if self._remembered >= MAX_REMEMBERED:
             self._templates.clear()
-            self._remembered = 0
-        self._remembered += 1
-        self._templates[hint] = alike = [learned, *alike[: _ALIKE - 1]]
-        return alike
+            self._remembered, alike = 0, []
+        self._templates[hint] = [learned, *alike[: _ALIKE - 1]]
+        self._remembered += learned.shape.size - sum(dropped.shape.size for dropped in alike[_ALIKE - 1 :])
+        return learned, cut
 
     def _learn_shape(self, data: bytes) -> Shape:
         """Return the shape of an entry, which is kept as bytes: an object takes several times the room."""
-        return self._shape_of(index_entry(self._decode(data)), partial(self.decode, data))
+        return self._shape_of(index_entry(self._decode(data)), partial(self.decode, data), len(data))
 
     def _learn_place(self, address: bytes) -> Place | None:
         """Return the place of an address that is written as one."""
         if not is_plain_address(address):
             return None
-        if len(self._places) >= MAX_REMEMBERED:
+        if len(self._places) >= MAX_PLACES:
             self._places.clear()
         text = address.decode()
         place = self._places[address] = Place(text, self.form.of_address(text))
@@ -233,14 +244,13 @@ class EntryReader:
         except NotCanonicalError as error:
             raise MalformedEntryError(f"the entry is no canonical JSON: {error}") from error
 
-    def _shape_of(self, index: IndexRow, fields: Callable[[], Mapping[str, Json]]) -> Shape:
+    def _shape_of(self, index: IndexRow, fields: Callable[[], Mapping[str, Json]], size: int) -> Shape:
         try:
             kind = Kind(index.kind)
         except ValueError as error:
             raise MalformedEntryError("the entry is of no known kind") from error
-        return Shape(kind, kind.moves_policy or kind in OF_THE_LOG, self.form.of(index), fields)
+        return Shape(kind, kind.is_of_policy or kind in OF_THE_LOG, self.form.of(index), fields, size)
 
 
-_NONE: list[Template] = []
 _PENDING = b"1"
 """Stands for the time of an entry that was read alone."""

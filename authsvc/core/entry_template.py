@@ -1,7 +1,7 @@
 """Templates: what entries have in common that differ in the nonce, the revision, the times and the client's address alone.
 
 Nodes ask for the same images over and over, so that most entries of issued tokens are like an earlier one but for these. Such an
-entry has the earlier one's form, columns and grants, and is not parsed again.
+entry has the earlier one's form, columns and grants, and need not be parsed.
 """
 
 import re
@@ -13,19 +13,22 @@ from struct import Struct
 from typing import Any, Self
 
 from authsvc.core.canonical import Json
-from authsvc.core.event import IndexRow, Kind
+from authsvc.core.event import IndexRow
+from authsvc.core.kind import Kind
 
 _TEXT = rb'"[^"\\]*"'
 _INTEGER = rb"([1-9][0-9]{0,14})"
 _TIME = rb"([1-8][0-9]{15})"
 _NONCE = b',"nonce":"'
-_PLAIN_NONCE = rb"([A-Za-z0-9_-]{1,64})"
 _NONCE_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-_PLAIN_ADDRESS = re.compile(rb"[0-9A-Fa-f.:]{1,45}")
+_PLAIN_NONCE = rb"([" + _NONCE_CHARACTERS + rb"]{1,64})"
+_PLAIN_ADDRESS = rb"[0-9A-Fa-f.:]{1,45}"
 _MEMBER = rb'"[a-z]+":' + _TEXT
-# INVARIANT: they are anchored at the entry's beginning and end, so that the members they name are its outermost ones.
+# INVARIANT: in an entry that is JSON what these match is what it says. The head begins where the entry does. No text can hold
+# what the tails begin with, as its quotes would be escaped; from there to the entry's end they close one brace more than they
+# open, so that the nonce, and all that stands beside it, is a member of the entry itself.
 _HEAD = re.compile(
-    rb'\{"actor":\{' + _MEMBER + rb"(?:," + _MEMBER + rb')*\},"address":"(?=[0-9A-Fa-f.:]{1,45}")'
+    rb'\{"actor":\{' + _MEMBER + rb"(?:," + _MEMBER + rb')*\},"address":"(?=' + _PLAIN_ADDRESS + rb'")'
 )
 _TOKEN_TAIL = re.compile(
     _NONCE + _PLAIN_NONCE + rb'","outcome":"[a-z]+"(?:,"peer":' + _TEXT + rb')?,"revision":' + _INTEGER
@@ -35,6 +38,7 @@ _TOKEN_TAIL = re.compile(
 _OTHER_TAIL = re.compile(
     _NONCE + _PLAIN_NONCE + rb'"(?:,"(?:outcome|peer|reason|service)":' + _TEXT + rb')+,"time":' + _TIME + rb',"v":1\}'
 )  # fmt: skip
+_ADDRESS = re.compile(_PLAIN_ADDRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ class Form:
 
     `of` all but the first and the last, which are the time in microseconds since 1970 and the address. `join` makes the columns
     of many entries of what these three are of each; `split` takes those of one apart, in the order of an IndexRow, to tell which
-    differs. `middle` is where in them nearly all lies but the time and the address.
+    differs. `hint` is the part of them that rarely differs between entries alike, and rarely is another's; it proves nothing.
     """
 
     of: Callable[[IndexRow], Hashable]
     of_address: Callable[[str | None], Hashable]
     join: Callable[[Iterable[int], Iterable[Any], Iterable[Any]], list[Hashable]]
     split: Callable[[Any], Sequence[object]]
-    middle: slice
+    hint: slice
 
     def join_one(self, time: int, middle: Hashable, address: Hashable) -> Hashable:
         """Return the columns of one entry."""
@@ -69,7 +73,7 @@ PLAIN = Form(
     of_address=lambda address: address,
     join=_join_plain,
     split=tuple,
-    middle=slice(1, -1),
+    hint=slice(1, -1),
 )
 """Columns as an IndexRow has them, the time in microseconds."""
 
@@ -78,13 +82,15 @@ PLAIN = Form(
 class Shape:
     """What entries have in common: their kind, and their columns but for time and address as rows hold them.
 
-    `fields` returns the first of them as an object. `is_watched` says that they move policy, or tell what became of the log.
+    `fields` returns the first of them as an object, which was so many bytes. `is_watched` says that they are of policy, or tell
+    what became of the log: these are few, and each is looked at.
     """
 
     kind: Kind
     is_watched: bool
     columns: Hashable
     fields: Callable[[], Mapping[str, Json]]
+    size: int
 
 
 Cut = tuple[bytes, tuple[bytes, ...]]
@@ -96,7 +102,7 @@ class Template:
     """An entry of which parts were cut out: another that is the same around parts of the same form is of the same shape.
 
     `head` goes up to the address. What follows the address is laid out in parts that stay and parts that were cut out, in turns:
-    the nonce, then numbers, of which the one at `time_at` is the time.
+    the nonce, then numbers, of which the one at `time_at` among all parts is the time.
 
     INVARIANT: each part that is cut out is a whole JSON value of one form, which `are_plain` and `is_plain_address` tell: a text
     that needs no escapes, or an integer below 2^53 of the same number of digits without leading zeros. So another entry is
@@ -119,17 +125,21 @@ class Template:
         nonce = data.rfind(_NONCE)
         if nonce < 0:
             return None
-        token = _TOKEN_TAIL.fullmatch(data, nonce)
-        tail, before = token or _OTHER_TAIL.fullmatch(data, nonce), _HEAD.match(data)
+        tail = _TOKEN_TAIL.fullmatch(data, nonce) or _OTHER_TAIL.fullmatch(data, nonce)
+        before = _HEAD.match(data)
         if tail is None or before is None:
             return None
         bounds = [data.index(b'"', before.end()), *chain.from_iterable(tail.regs[1:]), len(data)]
         parts = [data[start:end] for start, end in pairwise(bounds)]
         head, layout = before.group(), _layout_of(tuple(map(len, parts)))
-        stays = (parts[0], *map(_shared, parts[2:-1:2]), parts[-1])
-        shapes = (known.shape for known in alike if (known.head, known.stays) == (head, stays))
-        shape = next(shapes, None) or learn(data)
-        return cls(head, layout, stays, _TIME_OF_TOKENS if token else _TIME_OF_OTHERS, shape)
+        stays = (parts[0], *map(_interned, parts[2:-1:2]), parts[-1])
+        for known in alike:
+            if (known.head, known.stays) == (head, stays):
+                return cls(known.head, layout, known.stays, known.time_at, known.shape)
+        time_at = (
+            5 if tail.re is _TOKEN_TAIL else 3
+        )  # after the nonce, and of tokens after the policy revision
+        return cls(head, layout, stays, time_at, learn(data))
 
     def cut(self, data: bytes) -> Cut | None:
         """Return what is cut out of an entry when it is the same around that, and nothing else about it."""
@@ -141,18 +151,14 @@ class Template:
         return (data[begin:end], parts) if parts[::2] == self.stays else None
 
 
-_TIME_OF_TOKENS, _TIME_OF_OTHERS = 5, 3
-"""Where the time is among the parts: after the nonce, and of tokens after the policy revision."""
-
-
 @lru_cache(maxsize=1_024)
 def _layout_of(lengths: tuple[int, ...]) -> Struct:
     return Struct("".join(f"{length}s" for length in lengths))
 
 
 @lru_cache(maxsize=1_024)
-def _shared(part: bytes) -> bytes:
-    """Return a part that many templates have, once for all."""
+def _interned(part: bytes) -> bytes:
+    """Return the same object for a part that many templates have."""
     return part
 
 
@@ -168,4 +174,4 @@ def are_plain(nonces: Sequence[bytes], times: Sequence[bytes], numbers: Sequence
 
 def is_plain_address(address: bytes) -> bool:
     """Say whether it is written as addresses are: another text might need escapes."""
-    return _PLAIN_ADDRESS.fullmatch(address) is not None
+    return _ADDRESS.fullmatch(address) is not None

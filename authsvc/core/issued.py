@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant, Verdict
-from authsvc.core.event import Outcome
+from authsvc.core.kind import Outcome
 from authsvc.core.service import Service
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authsvc.core.canonical import Json
-from authsvc.core.event import Kind, Outcome
+from authsvc.core.kind import Kind, Outcome
 
 VERSION = "1.8.0"
 OTHER = 99

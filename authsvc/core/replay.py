@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from authsvc.core.canonical import Json
-from authsvc.core.event import Kind, MalformedEntryError
+from authsvc.core.event import MalformedEntryError
+from authsvc.core.kind import Kind
 from authsvc.core.permission import Role, parse_permission
 from authsvc.core.principal import Binding, Principal, PrincipalKind, Visibility
 from authsvc.core.repository import parse_pattern
@@ -62,9 +63,8 @@ class Policy:
                 raise MalformedEntryError(f"entry {seq} cannot be replayed") from error
 
     def _apply(self, seq: int, kind: Kind, entry: Mapping[str, Json]) -> None:
-        family, *_, verb = kind.split(".")
-        if family in ("policy", "credential", "key"):
-            state = object_of(entry, "state")
+        if kind.is_of_policy:
+            state, verb = object_of(entry, "state"), kind.rpartition(".")[2]
             if kind is Kind.CREDENTIAL_CHANGED:  # a password, the one credential that is part of its user
                 self._put("user", object_of(state, "user"))
             elif kind is Kind.MEMBERSHIP_CREATED:

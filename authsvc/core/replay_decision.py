@@ -12,10 +12,11 @@ from ipaddress import ip_address, ip_network
 
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION, Circumstances, Grant, decide, is_within
-from authsvc.core.entry_reader import MAX_REMEMBERED, Entry
+from authsvc.core.entry_reader import MAX_PLACES, MAX_REMEMBERED, Entry
 from authsvc.core.entry_template import Shape
-from authsvc.core.event import Kind, MalformedEntryError, from_microseconds, microseconds
+from authsvc.core.event import MalformedEntryError, from_microseconds, microseconds
 from authsvc.core.issued import describe_grant, outcome_of
+from authsvc.core.kind import Kind
 from authsvc.core.limits import parse_limit
 from authsvc.core.principal import Address, Binding, Limit, PrincipalKind, Snapshot
 from authsvc.core.reason import Reason
@@ -77,6 +78,7 @@ class Replay:
 
     policy: Policy = field(default_factory=Policy)
     _answers: dict[Shape, _Answer] = field(default_factory=dict)
+    _remembered: int = 0
 
     def take(self, seq: int, entry: Entry) -> bool:
         """Check an entry when it is a decision, fold it when it is policy, and say whether it was a decision.
@@ -86,7 +88,9 @@ class Replay:
         shape = entry.shape
         try:
             if shape.kind is not Kind.TOKEN_ISSUED:
-                self.policy.fold([(seq, entry.fields)])
+                if shape.is_watched:
+                    self.policy.fold([(seq, entry.fields)])
+                self.policy.seq = seq
                 return False
             answer = self._answers.get(shape)
             numbers = entry.numbers
@@ -124,8 +128,10 @@ class Replay:
             return answer
         answer = _check_grants(self.policy, entry.fields)
         if numbers is not None:
-            if len(self._answers) >= MAX_REMEMBERED:
+            if self._remembered >= MAX_REMEMBERED:
                 self._answers.clear()
+                self._remembered = 0
+            self._remembered += 0 if shape in self._answers else shape.size
             self._answers[shape] = answer
         return answer
 
@@ -263,7 +269,7 @@ def _address(entry: Mapping[str, Json]) -> Address | None:
     return None if address is None else _parse_address(str(address))
 
 
-_parse_address = lru_cache(maxsize=MAX_REMEMBERED)(ip_address)
+_parse_address = lru_cache(maxsize=MAX_PLACES)(ip_address)
 
 
 def _limits(credential: State | None) -> tuple[Limit, ...] | None:

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from authsvc.core.canonical import Json
-from authsvc.core.event import Kind, MalformedEntryError, from_microseconds, microseconds
+from authsvc.core.event import MalformedEntryError, from_microseconds, microseconds
+from authsvc.core.kind import Kind
 
 LEEWAY = timedelta(seconds=60)
 """How much longer than `exp` Distribution accepts a token (token-protocol B1)."""

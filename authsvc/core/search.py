@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
 
 from authsvc.core.errors import Fault, InvalidInputError
-from authsvc.core.event import Kind, Outcome
+from authsvc.core.kind import Kind, Outcome
 
 PARAMETERS = (
     "actor",

@@ -6,11 +6,12 @@ be verified alone, from the place that the batch before it claims: so several pr
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from authsvc.core.entry_reader import OF_THE_LOG, Entries, Entry, EntryReader, LogRow
-from authsvc.core.event import IndexRow, Kind, MalformedEntryError
+from authsvc.core.event import IndexRow, MalformedEntryError
+from authsvc.core.kind import Kind
 from authsvc.core.merkle import EMPTY, Frontier, FrontierError, leaf_hashes
 from authsvc.core.note import Checkpoint, NoteError
 from authsvc.core.replay_decision import NotReplayedError, Replay
@@ -91,7 +92,11 @@ class Verifier:
             entries = Entries.of([self._read_alone(*row) for row in rows])
         for at in entries.watched:
             if entries.shapes[at].kind in OF_THE_LOG:
-                _note(rows[at][0], entries[at], found)
+                claim = _read_claim(rows[at][0], entries[at])
+                if isinstance(claim, Loss):
+                    found.losses.append(claim)
+                else:
+                    found.missing.append(claim)
         found.note_times(entries.times)
         return entries
 
@@ -104,7 +109,7 @@ class Verifier:
         if columns is not None and columns != implied:
             raise TamperedError(seq, f"columns differ from the entry: {self._describe(implied, columns)}")
         if entry.shape.kind in OF_THE_LOG:
-            _note(seq, entry, Verified())  # what cannot be read is told before what is wrong behind it
+            _read_claim(seq, entry)  # what cannot be read is told before what is wrong behind it
         return entry
 
     def _describe(self, implied: Hashable, columns: Hashable) -> str:
@@ -127,6 +132,8 @@ class Verifier:
     def _verify_batch(
         self, standing: Standing, batch: BatchRow, rows: Iterator[LogRow], found: Verified
     ) -> Standing:
+        # INVARIANT: what a batch claims to be is known to be signed before that many rows are read into memory.
+        self._check_checkpoint(batch)
         losses = len(found.losses)
         taken, wrong = self._take(rows, batch)
         entries = self.read(taken, found)
@@ -142,26 +149,22 @@ class Verifier:
             after = Standing.after(batch)
             frontier, revision = after.frontier, after.revision
             self._compare(frontier, found)
-        self._check_batch(batch, frontier, revision)
+        self._check_tree(batch, frontier, revision)
         _check_epoch(standing, batch, found.losses[losses:])
         self.decide_again(taken, entries, found)
         return Standing(frontier, revision, batch.epoch)
 
     def _take(self, rows: Iterator[LogRow], batch: BatchRow) -> tuple[Sequence[LogRow], TamperedError | None]:
         """Return the rows of a batch up to the first that is not where it belongs, and what is wrong there."""
-        gaps = [gap for gap in self.missing if gap.first < batch.size and batch.prev < gap.end]
-        expected: Sequence[int] = range(batch.prev, batch.size)
-        if gaps:
-            expected = [seq for seq in expected if not any(gap.first <= seq < gap.end for gap in gaps)]
-        taken = list(islice(rows, len(expected)))
-        if [row[0] for row in taken] == list(expected):
-            return taken, None
-        for at, (seq, row) in enumerate(zip(expected, taken, strict=False)):
+        expected = _kept_of(range(batch.prev, batch.size), self.missing)
+        taken = list(islice(rows, sum(map(len, expected))))
+        missing = chain.from_iterable(expected)
+        for at, (row, seq) in enumerate(zip(taken, missing, strict=False)):
             if row[0] != seq:
                 wrong = "the entry is missing, doubled, or out of order"
                 return taken[:at], TamperedError(min(row[0], seq), wrong)
-        if len(taken) < len(expected):
-            return taken, TamperedError(expected[len(taken)], "the entry is missing")
+        for seq in missing:
+            return taken, TamperedError(seq, "the entry is missing")
         return taken, None
 
     def grow(self, frontier: Frontier, leaves: list[bytes], found: Verified) -> Frontier:
@@ -178,7 +181,7 @@ class Verifier:
         if frontier.size in self.known and frontier.root in self.known[frontier.size]:
             found.agreed.add((frontier.size, frontier.root))
 
-    def _check_batch(self, batch: BatchRow, frontier: Frontier, revision: int) -> None:
+    def _check_tree(self, batch: BatchRow, frontier: Frontier, revision: int) -> None:
         if batch.root != frontier.root:
             raise TamperedError(
                 batch.prev,
@@ -191,6 +194,8 @@ class Verifier:
                 batch.prev,
                 f"the batch claims policy revision {batch.revision}, its entries make it {revision}",
             )
+
+    def _check_checkpoint(self, batch: BatchRow) -> None:
         try:
             checkpoint = self.read_checkpoint(batch.checkpoint, batch.epoch)
         except NoteError as error:
@@ -222,12 +227,20 @@ def _check_epoch(standing: Standing, batch: BatchRow, losses: Sequence[Loss]) ->
         )
 
 
-def _note(seq: int, entry: Entry, found: Verified) -> None:
-    """Note what an entry about the log itself says; raises TamperedError."""
+def _kept_of(whole: range, missing: Sequence[Missing]) -> list[range]:
+    """Return what is left of a range without what is missing, in order."""
+    kept, at = list[range](), whole.start
+    for gap in sorted(missing, key=lambda one: one.first):
+        if gap.first < whole.stop and at < gap.end:
+            kept.append(range(at, max(at, gap.first)))
+            at = gap.end
+    return [*kept, range(at, whole.stop)]
+
+
+def _read_claim(seq: int, entry: Entry) -> Missing | Loss:
+    """Return what an entry says of the log itself; raises TamperedError."""
     try:
-        if entry.shape.kind is Kind.AUDIT_PRUNED:
-            found.missing.append(Missing.read(entry.fields))
-        else:
-            found.losses.append(Loss.read(entry.fields))
+        read = Missing.read if entry.shape.kind is Kind.AUDIT_PRUNED else Loss.read
+        return read(entry.fields)
     except (KeyError, TypeError) as error:
         raise TamperedError(seq, "what was pruned or lost cannot be read") from error

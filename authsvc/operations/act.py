@@ -14,7 +14,8 @@ from authsvc.core.canonical import Json
 from authsvc.core.credential import Credential
 from authsvc.core.decide import Circumstances, decide_permission, holds
 from authsvc.core.errors import ForbiddenError, NotFoundError, UnauthenticatedError
-from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.permission import Permission, ResourceType, Role
 from authsvc.core.presented import NothingPresented, Presented
 from authsvc.core.principal import Address, Binding, Network, PrincipalKind, Snapshot

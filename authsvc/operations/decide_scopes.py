@@ -7,8 +7,9 @@ from datetime import datetime
 from authsvc.core.canonical import Json
 from authsvc.core.claims import Access, access_of
 from authsvc.core.decide import Circumstances, Grant, decide
-from authsvc.core.event import GrantIndex, Outcome, index_grants
+from authsvc.core.event import GrantIndex, index_grants
 from authsvc.core.issued import describe_grant, outcome_of
+from authsvc.core.kind import Outcome
 from authsvc.core.principal import Snapshot
 from authsvc.core.scope import Scope
 from authsvc.core.service import Service

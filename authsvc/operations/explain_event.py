@@ -8,8 +8,9 @@ from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.decide import Grant
 from authsvc.core.errors import ConflictError, Fault, InvalidInputError, NotFoundError
-from authsvc.core.event import Kind, MalformedEntryError
+from authsvc.core.event import MalformedEntryError
 from authsvc.core.issued import describe_grant
+from authsvc.core.kind import Kind
 from authsvc.core.replay import Policy
 from authsvc.core.replay_decision import decide_again
 from authsvc.operations.deps import Deps

@@ -9,7 +9,8 @@ from authsvc.adapters.postgres.audit_log import LogEntry, list_events, read_size
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnavailableError
-from authsvc.core.event import Event, Kind
+from authsvc.core.event import Event
+from authsvc.core.kind import Kind
 from authsvc.core.ocsf import to_ocsf
 from authsvc.core.recorded import Recorded
 from authsvc.core.search import Filter

@@ -19,8 +19,9 @@ from authsvc.adapters.postgres.retention import (
 )
 from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.errors import ConflictError, UnavailableError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
 from authsvc.core.kept_policy import FAMILIES, Kept, is_kept
+from authsvc.core.kind import Kind
 from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import Checkpoint
 from authsvc.core.principal import SYSTEM

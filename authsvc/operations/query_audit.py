@@ -10,8 +10,9 @@ from authsvc.adapters.postgres.database import Read
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import Fault, InvalidInputError
-from authsvc.core.event import Event, Kind, from_microseconds, index_entry
+from authsvc.core.event import Event, from_microseconds, index_entry
 from authsvc.core.issued import outcome_of_described
+from authsvc.core.kind import Kind
 from authsvc.core.repository import parse_repository
 from authsvc.core.search import PARAMETERS, Filter
 from authsvc.operations.act import SYSTEM_WIDE, Actor, read_authority

@@ -14,7 +14,8 @@ from authsvc.adapters.postgres.log import Seal
 from authsvc.adapters.postgres.migrate import upgrade
 from authsvc.core.canonical import Json
 from authsvc.core.errors import ConflictError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind
 from authsvc.core.principal import SYSTEM
 
 

@@ -15,7 +15,8 @@ from authsvc.adapters.postgres.selftest import ensure_partitions
 from authsvc.adapters.postgres.tiles import add_full_tiles
 from authsvc.core.canonical import Json
 from authsvc.core.errors import AuthsvcError
-from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.note import NoteError
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.operations.deps import Deps

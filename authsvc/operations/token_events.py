@@ -6,7 +6,8 @@ from datetime import datetime
 from authsvc.core.canonical import Json
 from authsvc.core.claims import Claims
 from authsvc.core.decide import RULE_VERSION
-from authsvc.core.event import Event, Kind, Outcome, Requester, TokenIssued
+from authsvc.core.event import Event, Requester, TokenIssued
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.service import Service
 from authsvc.operations.decide_scopes import Decision
 from authsvc.operations.deps import Deps

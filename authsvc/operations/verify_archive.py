@@ -83,12 +83,13 @@ def _verify_bundle(
     """Return the leaf hashes of a bundle, once each entry is what the tile beside it says."""
     first = place.index * TILE_WIDTH
     entries = _read_bundle(folder, place)
-    tile = _read_tile(folder, place, first)
-    rows: list[LogRow] = [(seq, entry, None) for seq, entry in enumerate(entries, start=first)]
-    read, leaves = verifier.read(rows, found), leaf_hashes(entries)
-    for at, leaf in enumerate(leaves):
-        if tile[at * HASH_BYTES : (at + 1) * HASH_BYTES] != leaf:
-            raise TamperedError(first + at, "the entry is not the one that its tile has the hash of")
+    tile, leaves = _read_tile(folder, place, first), leaf_hashes(entries)
+    hashes = [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+    wrong = next((at for at, leaf in enumerate(leaves) if leaf != hashes[at]), None)
+    rows: list[LogRow] = [(seq, entry, None) for seq, entry in enumerate(entries[:wrong], start=first)]
+    read = verifier.read(rows, found)
+    if wrong is not None:
+        raise TamperedError(first + wrong, "the entry is not the one that its tile has the hash of")
     verifier.decide_again(rows, read, found)
     return leaves
 

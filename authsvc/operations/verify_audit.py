@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from authsvc.adapters.canonical_json import decode
 from authsvc.adapters.postgres.audit_rows import AuditRows, open_audit_rows
 from authsvc.core.canonical import NotCanonicalError
-from authsvc.core.event import Kind
 from authsvc.core.kept_policy import Kept
+from authsvc.core.kind import Kind
 from authsvc.core.merkle import leaf_hash
 from authsvc.core.note import NoteError
 from authsvc.core.proof import ProofError

@@ -19,7 +19,8 @@ from authsvc.adapters.postgres.journal import Journal
 from authsvc.adapters.postgres.log import Connection, Seal, open_epoch
 from authsvc.adapters.postgres.tables import groups
 from authsvc.core.errors import UnavailableError
-from authsvc.core.event import Event, Kind, Outcome, Requester, Thing
+from authsvc.core.event import Event, Requester, Thing
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.principal import ANONYMOUS, SYSTEM
 from authsvc.core.recorded import Recorded, Stale
 from authsvc.core.verified import Verified

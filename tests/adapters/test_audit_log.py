@@ -12,7 +12,8 @@ from authsvc.adapters.postgres.audit_log import LogEntry, list_events
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
 from authsvc.core.errors import UnavailableError
-from authsvc.core.event import Event, IndexRow, Kind, Outcome, Requester, index_entry
+from authsvc.core.event import Event, IndexRow, Requester, index_entry
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.principal import Principal, PrincipalKind
 from authsvc.core.reported import Action, Reported
 from authsvc.core.search import Filter

@@ -32,6 +32,12 @@ def test_another_implementation_signs_the_same(seed: bytes, message: bytes) -> N
     assert verify(key.public_bytes, message, other.sign(message))
 
 
+@pytest.mark.parametrize("identity", [b"\x01" + bytes(31), b"\xee" + b"\xff" * 30 + b"\x7f"])
+def test_a_key_that_anybody_can_sign_for_is_refused(identity: bytes) -> None:
+    """Under a key of small order one signature is good for every message, which OpenSSL accepts: ours is never taken for good."""
+    assert not verify(identity, b"any checkpoint", b"\x01" + bytes(63))
+
+
 def test_only_the_right_key_message_and_signature_verify() -> None:
     """A changed message, signature or key, or one of a wrong length, is false and never an exception."""
     key, other = AuditKey(Ed25519PrivateKey.generate()), AuditKey(Ed25519PrivateKey.generate())

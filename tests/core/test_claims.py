@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from authsvc.core.canonical import Json, decode
 from authsvc.core.claims import Access, Claims, access_of, make_claims, payload_of
 from authsvc.core.decide import Grant, Verdict
-from authsvc.core.event import Kind, Outcome, Requester, TokenIssued, encode_event
+from authsvc.core.event import Requester, TokenIssued, encode_event
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.principal import ANONYMOUS
 from authsvc.core.reason import Reason
 from authsvc.core.scope import Scope

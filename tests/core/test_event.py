@@ -13,9 +13,7 @@ from authsvc.core.event import (
     SCHEMA_VERSION,
     Event,
     IndexRow,
-    Kind,
     MalformedEntryError,
-    Outcome,
     Requester,
     Thing,
     encode_event,
@@ -25,6 +23,7 @@ from authsvc.core.event import (
     policy_event,
     things_of,
 )
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.principal import ANONYMOUS, SYSTEM, Principal, PrincipalKind
 
 NOW = datetime(2026, 11, 23, 16, 27, 18, 123_457, tzinfo=UTC)

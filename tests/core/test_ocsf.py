@@ -6,7 +6,8 @@ import pytest
 
 from authsvc.core import canonical
 from authsvc.core.canonical import Json
-from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.ocsf import to_ocsf
 from authsvc.core.principal import ANONYMOUS, SYSTEM, Principal, PrincipalKind
 

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from tests.world import ADMIN, ADMIN_PASSWORD, World, claims_of, password_of
 
 EXPORT = "/api/v1/audit/export"

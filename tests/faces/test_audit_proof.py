@@ -10,7 +10,8 @@ import pytest
 
 from authsvc.adapters.keys.audit_key import verify
 from authsvc.config import Settings
-from authsvc.core.event import Event, Kind, Outcome, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind, Outcome
 from authsvc.core.merkle import EMPTY, leaf_hash
 from authsvc.core.note import Checkpoint, VerifierKey, parse_note, verify_note
 from authsvc.core.principal import ANONYMOUS

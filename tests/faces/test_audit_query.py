@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from tests.world import ADMIN, ADMIN_PASSWORD, World, claims_of, password_of
 
 ADMINISTRATOR = (ADMIN, ADMIN_PASSWORD)

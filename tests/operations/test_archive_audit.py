@@ -9,8 +9,10 @@ import pytest
 from authsvc.adapters.postgres.log import append_batch, compose_batch, compose_line
 from authsvc.config import Settings
 from authsvc.core.errors import ConflictError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind
 from authsvc.core.principal import SYSTEM
+from authsvc.core.tiles import decode_bundle, encode_bundle, tiles_at
 from authsvc.core.verified import Known, TamperedError
 from authsvc.operations.archive_audit import archive_audit
 from authsvc.operations.read_checkpoint import Trust
@@ -109,6 +111,20 @@ async def test_a_damaged_file_is_found(log: Generated, superuser_url: str, tmp_p
             verify_archive(folder, log.trust)
         path.write_bytes(whole)
     verify_archive(folder, log.trust)
+
+
+async def test_the_first_of_two_faults_is_told(log: Generated, superuser_url: str, tmp_path: Path) -> None:
+    """Of an entry that is another one and a later one that is none, in one file, the first is named."""
+    folder = tmp_path / "archive"
+    archive_audit(superuser_url, folder, log.trust)
+    place = next(tiles_at(len(log.log_rows()), level=0))
+    path = folder / place.bundle_path
+    entries = list(decode_bundle(path.read_bytes(), place.width))
+    entries[3], entries[7] = entries[4], b"no entry"
+    path.write_bytes(encode_bundle(entries))
+    with pytest.raises(TamperedError) as told:
+        verify_archive(folder, log.trust)
+    assert told.value.seq == 3
 
 
 async def test_a_bad_log_does_not_take_a_good_archive_s_place(

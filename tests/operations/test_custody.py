@@ -12,7 +12,8 @@ import pytest
 from authsvc.adapters.postgres.custody import LogLostError
 from authsvc.config import Settings
 from authsvc.core.errors import ConflictError, StartupError, UnavailableError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind
 from authsvc.core.note import Checkpoint
 from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Recorded

@@ -10,8 +10,9 @@ import pytest
 from authsvc.adapters.postgres.log import compose_line
 from authsvc.config import Settings
 from authsvc.core.canonical import Json
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
 from authsvc.core.kept_policy import Kept
+from authsvc.core.kind import Kind
 from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Recorded
 from authsvc.core.verified import TamperedError, Verified

@@ -10,7 +10,8 @@ import pytest
 
 from authsvc.config import Settings
 from authsvc.core.errors import ConflictError, UnavailableError
-from authsvc.core.event import Event, Kind, Requester
+from authsvc.core.event import Event, Requester
+from authsvc.core.kind import Kind
 from authsvc.core.principal import SYSTEM
 from authsvc.core.recorded import Recorded
 from authsvc.core.tiles import TILE_WIDTH

@@ -17,7 +17,7 @@ import pytest
 
 from authsvc.adapters.workers import listen
 from authsvc.config import Settings
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.operations.bootstrap import FirstStart, bootstrap
 from authsvc.wiring import open_deps
 from tests.races.lanes import KINDS, Lane, Node, UnavailableError

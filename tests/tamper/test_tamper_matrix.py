@@ -153,6 +153,13 @@ class Case:
         if name == "prev" and isinstance(new, int):  # it now stands in another place
             self.low = self.bench.start_of(max(0, min(new, batch.prev)))
 
+    def change_claim(self) -> None:
+        """Let one batch claim to be of more entries than it is, or of fewer."""
+        at = self.pick.randrange(len(self.batches))
+        batch, more = self.batches[at], self.pick.choice((-1, 1, 7, 10**6, 10**9, 2**31 - 1))
+        self.batches[at] = batch._replace(size=batch.size + more, entries=batch.entries + more)
+        self.what, self.at = f"batches claim {more:+}", batch.size - 1
+
     def change_rows(self) -> None:
         """Delete, double, insert, exchange or move whole rows; the tail, too."""
         how = self.pick.choice(("delete", "double", "insert", "exchange", "reorder", "partition", "move"))
@@ -243,8 +250,8 @@ def test_every_change_is_found_at_its_place(benches: list[Bench]) -> None:
         bench = pick.choice(benches)
         case = Case(bench, pick, list(bench.rows), list(bench.batches), benches)
         ways: list[Callable[[], None]] = [
-            case.change_column, case.change_column, case.change_batch, case.change_rows, case.change_batches,
-            case.roll_back, case.fork, case.graft,
+            case.change_column, case.change_column, case.change_batch, case.change_claim, case.change_rows,
+            case.change_batches, case.roll_back, case.fork, case.graft,
         ]  # fmt: skip
         pick.choice(ways)()
         if not case.what:

@@ -8,7 +8,7 @@ from sqlalchemy import Select, case, delete, func, insert, or_, select, update
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, equals, narrow
 from authsvc.adapters.postgres.tables import bindings, group_members, groups, projects, robots, roles, users
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.core.names import user_key
 from authsvc.core.records import BindingRecord, Subject
 from authsvc.core.repository import Pattern

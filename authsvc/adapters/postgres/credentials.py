@@ -10,7 +10,7 @@ from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, equals, narrow
 from authsvc.adapters.postgres.tables import credentials, robots, users
 from authsvc.core.credential import CredentialKind
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.core.limits import parse_limit
 from authsvc.core.principal import Principal, PrincipalKind
 from authsvc.core.records import CredentialRecord

@@ -33,7 +33,8 @@ from authsvc.adapters.postgres.log import (
 from authsvc.core.canonical import Json
 from authsvc.core.decide import RULE_VERSION
 from authsvc.core.errors import ConflictError, Fault, InvalidInputError, UnavailableError
-from authsvc.core.event import Event, Kind, Requester, Thing, policy_event
+from authsvc.core.event import Event, Requester, Thing, policy_event
+from authsvc.core.kind import Kind
 
 CONNECT_SECONDS = 3
 POOL_SECONDS = 3.0

@@ -8,7 +8,8 @@ from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import group_members, groups, users
 from authsvc.core.canonical import Json
-from authsvc.core.event import Kind, Thing
+from authsvc.core.event import Thing
+from authsvc.core.kind import Kind
 from authsvc.core.names import user_key
 from authsvc.core.records import GroupRecord, UserRecord
 

@@ -8,7 +8,7 @@ from sqlalchemy import Select, delete, insert, select, update
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import projects, robots
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.core.principal import Visibility
 from authsvc.core.records import ProjectRecord, RobotRecord
 

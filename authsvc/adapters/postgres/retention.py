@@ -7,7 +7,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable, RaiseExcepti
 
 from authsvc.adapters.postgres.log import Connection
 from authsvc.core.errors import ConflictError, UnavailableError
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 
 _OLD_MONTHS = "SELECT max(ends) FROM list_log_months() WHERE ends <= %s"
 _RANGE = "SELECT (SELECT min(seq) FROM log), (SELECT min(seq) FROM log WHERE time >= %s)"

@@ -7,7 +7,7 @@ from sqlalchemy import Select, delete, insert, select, update
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import roles
-from authsvc.core.event import Kind
+from authsvc.core.kind import Kind
 from authsvc.core.permission import Permission
 from authsvc.core.records import RoleRecord
 

@@ -8,7 +8,8 @@ from sqlalchemy import ARRAY, Executable, Select, Text, cast, delete, func, inse
 from authsvc.adapters.postgres.database import Change, Read
 from authsvc.adapters.postgres.narrow import EVERYTHING, Conditions, Where, begins, equals, narrow
 from authsvc.adapters.postgres.tables import credentials, service_names, services, signing_keys
-from authsvc.core.event import Kind, Thing
+from authsvc.core.event import Thing
+from authsvc.core.kind import Kind
 from authsvc.core.records import KeyRecord, KeyState, ServiceRecord
 from authsvc.core.service import Algorithm, HeaderProfile, Service
 

@@ -108,4 +108,4 @@ def _split(record: bytes) -> Sequence[object]:
     return fields
 
 
-STORED = Form(of=_middle_of, of_address=_inet, join=_join, split=_split, middle=slice(_BEGIN.size, -_V4))
+STORED = Form(of=_middle_of, of_address=_inet, join=_join, split=_split, hint=slice(_BEGIN.size, -_V4))
