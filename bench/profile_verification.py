@@ -22,7 +22,7 @@ from authsvc.core.verify import Verifier
 from authsvc.operations.read_checkpoint import CheckpointReader, Trust
 from bench.verification import BATCH, open_generated_log
 
-EVENTS = 200_000
+EVENTS = 1_000_000
 ROUNDS = 3
 
 _T = TypeVar("_T")
