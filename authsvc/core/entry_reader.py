@@ -17,6 +17,8 @@ MAX_REMEMBERED = 64 * 2**20
 MAX_PLACES = 50_000
 _ALIKE = 8
 """Templates that are tried for one entry."""
+_DIGITS_OF_TOKENS = 4
+"""How many numbers an entry has that holds a token, of whatever kind it says it is."""
 _ADDRESS = b'},"address":'
 """Ends the actor, where an entry has an address."""
 OF_THE_LOG = frozenset({Kind.AUDIT_PRUNED, Kind.AUDIT_RECOVERED})
@@ -71,8 +73,8 @@ class Entry(NamedTuple):
 
     @property
     def numbers(self) -> Numbers | None:
-        """What is its own of a token's entry that shares its shape."""
-        if self.shape.kind is not Kind.TOKEN_ISSUED or not self.digits:
+        """What is its own of an entry that shares its shape, and has a token."""
+        if len(self.digits) != _DIGITS_OF_TOKENS:
             return None
         revision, _, expires, not_before = map(int, self.digits)
         return Numbers(revision, expires, not_before)

@@ -259,6 +259,24 @@ TOKENS_OWN: dict[str, canonical.Json] = {
 
 
 @pytest.mark.parametrize("body", [{}, TOKENS_OWN], ids=["others", "tokens"])
+@pytest.mark.parametrize("kind", [Kind.TOKEN_ISSUED, Kind.TOKEN_REFUSED])
+def test_an_entry_says_its_own_whatever_its_kind(kind: Kind, body: dict[str, canonical.Json]) -> None:
+    """Of an entry that has a token though its kind has none, or none though it should, the numbers are its own, too."""
+    reader, rows = EntryReader(canonical.decode), list[LogRow]()
+    for seq in (0, 1):
+        fields = {**body, "revision": 7 + seq} if body else {}
+        event = Event(
+            kind, START + timedelta(seconds=seq), f"n{seq}", Requester(SYSTEM, "192.0.2.1"), body=fields
+        )
+        rows.append((seq, encode_event(event)[0], None))
+    entries = reader.read_rows(rows)
+    assert entries is not None
+    assert entries[0].shape is entries[1].shape
+    for entry, (_, data, _) in zip(entries, rows, strict=True):
+        assert told(entry)[-1] == {k: v for k, v in canonical.decode(data).items() if k != NONCE}
+
+
+@pytest.mark.parametrize("body", [{}, TOKENS_OWN], ids=["others", "tokens"])
 @pytest.mark.parametrize("kind", sorted({*OF_THE_LOG, Kind.CREDENTIAL_CREATED, Kind.KEY_RETIRED}))
 def test_what_is_watched_is_read_alone(kind: str, body: dict[str, canonical.Json]) -> None:
     """Entries of policy and of the log share no shape, so that each is looked at, even in the form of those that do."""
