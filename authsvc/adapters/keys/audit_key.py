@@ -1,7 +1,8 @@
 """The key that signs the log's checkpoints; it signs nothing else, and no token key signs them (DESIGN 6).
 
 Ed25519 (RFC 8032) is libsodium's here, which verifies in half of OpenSSL's time and signs in two thirds: a signature is made
-under the log's lock, and an auditor verifies one of every commit there ever was. The two make the same signatures; libsodium refuses keys of small order besides.
+under the log's lock, and an auditor verifies one of every commit there ever was. The two make the same signatures; libsodium
+refuses keys of small order besides.
 """
 
 from dataclasses import dataclass, field
